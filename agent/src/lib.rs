@@ -1,0 +1,1 @@
+//! A CodeBuild-compatible build runner.

@@ -1,0 +1,28 @@
+//! Paths and exit codes on which the two sides agree.
+
+/// Where the channel directory is mounted in the container, until the executor has opened it and
+/// taken it out of the container's sight.
+pub const MOUNT: &str = "/codebuild/channel";
+
+/// Socket on which the executor takes [`Order`](super::Order)s, relative to the channel.
+pub const SOCKET: &str = "control.sock";
+
+/// Directory of spool segments, relative to the channel.
+pub const SPOOL: &str = "spool";
+
+/// Directory of collected artifacts, relative to the channel: one directory for each entry of
+/// [`Plan::artifacts`](super::Plan::artifacts), named by its index from 0.
+pub const ARTIFACTS: &str = "artifacts";
+
+/// One line of text that says why the executor gave up, relative to the channel. Written only with
+/// one of the exit codes below.
+pub const FAILURE: &str = "failure";
+
+/// Exit code of an executor that could not set itself up (mounts, socket, capabilities).
+pub const EXIT_SETUP: i32 = 110;
+
+/// Exit code of an executor that got an order it cannot read.
+pub const EXIT_ORDER: i32 = 111;
+
+/// Exit code of an executor that can no longer write the spool, usually because the disk is full.
+pub const EXIT_SPOOL: i32 = 112;

@@ -1,0 +1,18 @@
+//! What the agent and the executor say to each other.
+//!
+//! The agent gives orders through a Unix socket ([`Order`]); the executor answers only through the
+//! spool ([`spool`]), a directory of append-only segment files that outlives both programs. One
+//! bind-mounted directory, the *channel*, carries all of it; its layout is in [`channel`].
+
+pub mod channel;
+mod event;
+mod order;
+mod plan;
+pub mod spool;
+
+pub use event::{CommandUsage, Event, Exit, PhaseContext, Status};
+pub use order::{Order, OrderError, read_order, write_order};
+pub use plan::{
+    ArtifactPlan, CommandList, OnFailure, Owner, Phase, PhasePlan, Plan, RuntimeSelection, Secret,
+    ShellKind, StateCarrying, Variable,
+};
