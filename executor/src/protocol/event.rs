@@ -79,7 +79,7 @@ pub enum Event {
     },
 }
 
-/// How a build or a phase ended (API, StatusType).
+/// How a build or a phase ended (API, `StatusType`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Status {
@@ -108,7 +108,7 @@ impl Status {
     }
 }
 
-/// Why a phase did not succeed (API, PhaseContext).
+/// Why a phase did not succeed (API, `PhaseContext`).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PhaseContext {
