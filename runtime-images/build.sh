@@ -14,6 +14,16 @@ readonly INPUTS_LABEL=buildspec-agent.inputs
 
 cd "$(dirname "$0")"
 
+# Runs a command whose output matters only when it fails.
+quietly() {
+    local output
+    if ! output=$(DEBIAN_FRONTEND=noninteractive "$@" 2>&1 </dev/null); then
+        printf '%s\n' "$output" >&2
+        echo "setup: '$*' failed; its output is above" >&2
+        return 1
+    fi
+}
+
 exists() {
     docker image inspect "$1" >/dev/null 2>&1
 }
@@ -42,9 +52,8 @@ bootstrap() {
             echo "setup: no registry can be reached: install mmdebstrap, or import an image as $BOOTSTRAPPED" >&2
             return 1
         fi
-        apt-get -q -o DPkg::Lock::Timeout=300 update
-        DEBIAN_FRONTEND=noninteractive apt-get -q -o DPkg::Lock::Timeout=300 install \
-            --yes --no-install-recommends mmdebstrap debian-archive-keyring
+        quietly apt-get update
+        quietly apt-get install --yes --no-install-recommends mmdebstrap debian-archive-keyring
     fi
     local archives
     mapfile -t archives < <(configured_archives)
@@ -81,10 +90,6 @@ elif is_current; then
 fi
 provide_debian
 echo "setup: building $IMAGE on $DEBIAN_IMAGE"
-# The builder is talkative, on both of its outputs; what it says matters when it fails.
-if ! output=$(docker build --tag "$IMAGE" "${cache[@]}" \
+quietly docker build --tag "$IMAGE" "${cache[@]}" \
     --build-arg "DEBIAN_IMAGE=$DEBIAN_IMAGE" \
-    --label "$INPUTS_LABEL=$(inputs)" base 2>&1); then
-    printf '%s\n' "$output" >&2
-    exit 1
-fi
+    --label "$INPUTS_LABEL=$(inputs)" base

@@ -14,6 +14,15 @@ fail() {
     exit 1
 }
 
+# Runs a command whose output matters only when it fails.
+quietly() {
+    local output
+    if ! output=$(DEBIAN_FRONTEND=noninteractive "$@" 2>&1 </dev/null); then
+        printf '%s\n' "$output" >&2
+        fail "'$*' failed; its output is above"
+    fi
+}
+
 engine_answers() {
     command -v docker >/dev/null && docker version --format '{{.Server.Version}}' >/dev/null 2>&1
 }
@@ -43,34 +52,43 @@ refuse_where_not_ours() {
 }
 
 install_engine() {
-    export DEBIAN_FRONTEND=noninteractive
-    local apt=(apt-get -q -o DPkg::Lock::Timeout=300)
-    "${apt[@]}" update
-    "${apt[@]}" install --yes --no-install-recommends docker.io
+    quietly apt-get update
+    quietly apt-get install --yes --no-install-recommends docker.io
     # From Debian 13 on the command line is a package of its own, which docker.io only recommends.
-    command -v docker >/dev/null || "${apt[@]}" install --yes --no-install-recommends docker-cli
+    command -v docker >/dev/null || quietly apt-get install --yes --no-install-recommends docker-cli
+}
+
+engine_process_lives() {
+    local pid
+    pid=$(cat /var/run/docker.pid 2>/dev/null) && kill -0 "$pid" 2>/dev/null
+}
+
+# Whether the engine that start_engine put in the background has ended.
+engine_gave_up() {
+    [ -n "${ENGINE_PROCESS:-}" ] && ! kill -0 "$ENGINE_PROCESS" 2>/dev/null
 }
 
 start_engine() {
     if [ -d /run/systemd/system ]; then
         systemctl enable --now docker.service
-    elif ! pgrep -x dockerd >/dev/null; then
+    elif ! engine_process_lives; then
         # A session of its own and no descriptor of ours: the engine outlives this script, the make
         # that called it and the terminal, and no caller waits for the end of its output.
         setsid nohup dockerd </dev/null >>"$ENGINE_LOG" 2>&1 &
+        ENGINE_PROCESS=$!
     fi
 }
 
 wait_for_engine() {
     local deadline=$((SECONDS + START_LIMIT_SECONDS))
     until engine_answers; do
-        if [ "$SECONDS" -ge "$deadline" ]; then
+        if [ "$SECONDS" -ge "$deadline" ] || engine_gave_up; then
             if [ -d /run/systemd/system ]; then
                 journalctl --unit docker.service --lines 20 --no-pager >&2 || true
             else
                 tail -n 20 "$ENGINE_LOG" >&2 || true
             fi
-            fail "the Docker engine did not answer within $START_LIMIT_SECONDS s; the end of its log is above"
+            fail "the Docker engine did not start; the end of its log is above"
         fi
         sleep 0.2
     done
