@@ -1,0 +1,50 @@
+# Every habit of this repository. `make` alone lists them.
+
+CARGO ?= cargo
+TARGET = $(or $(CARGO_TARGET_DIR),target)
+EXAMPLE ?= examples/wordcount
+ARTIFACTS ?= artifacts
+
+.DEFAULT_GOAL := help
+.PHONY: help setup images build run test snapshots bench lint fmt ci clean
+
+help: ## List these targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## Provide what builds and tests need: a Docker engine and the base image
+	@runtime-images/setup-engine.sh
+	@runtime-images/build.sh
+
+images: setup ## Build the build images anew, with today's packages
+	@runtime-images/build.sh --force
+
+build: ## Compile the program
+	$(CARGO) build --release --locked
+
+run: setup build ## Build the example project, list its artifacts
+	$(TARGET)/release/buildspec-agent run $(EXAMPLE) --artifacts $(ARTIFACTS)
+	@ls -lR $(ARTIFACTS)
+
+# One profile for the program, its tests and the benchmarks: every dependency is compiled once.
+test: setup ## Run all tests
+	$(CARGO) test --release --locked --workspace
+
+snapshots: setup ## Run all tests and accept what they print as the new expectation; review the diff
+	UPDATE_SNAPSHOTS=1 $(CARGO) test --release --locked --workspace
+
+bench: setup build ## Measure the cost of a build against plain Docker, as one table of ratios
+	$(CARGO) run --release --locked --package tests --bin bench
+
+lint: ## Check formatting, lints and documentation
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --release --locked --workspace --all-targets -- --deny warnings
+	RUSTDOCFLAGS='--deny warnings' $(CARGO) doc --release --locked --workspace --no-deps --document-private-items
+
+fmt: ## Format the code
+	$(CARGO) fmt --all
+
+ci: lint test ## What has to pass before a change is merged
+
+clean: ## Remove what was compiled and collected; images and engine stay
+	$(CARGO) clean
+	rm -rf artifacts
