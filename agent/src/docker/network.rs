@@ -23,26 +23,41 @@ impl Engine {
         if self.network_exists().await? {
             return Ok(());
         }
-        let options = [("com.docker.network.bridge.enable_icc", "false"), ("com.docker.network.bridge.name", BRIDGE)];
+        let options = [
+            ("com.docker.network.bridge.enable_icc", "false"),
+            ("com.docker.network.bridge.name", BRIDGE),
+        ];
         let request = NetworkCreateRequest {
             name: NETWORK.to_owned(),
             driver: Some("bridge".to_owned()),
-            options: Some(options.map(|(key, value)| (key.to_owned(), value.to_owned())).into()),
+            options: Some(
+                options
+                    .map(|(key, value)| (key.to_owned(), value.to_owned()))
+                    .into(),
+            ),
             labels: Some(HashMap::from([(LABEL.to_owned(), "1".to_owned())])),
             ..NetworkCreateRequest::default()
         };
         match self.client.create_network(request).await {
             Ok(_) => Ok(()),
             Err(_) if self.network_exists().await? => Ok(()),
-            Err(error) => Err(DockerError::request(format!("create network {NETWORK}"))(error)),
+            Err(error) => Err(DockerError::request(format!("create network {NETWORK}"))(
+                error,
+            )),
         }
     }
 
     async fn network_exists(&self) -> Result<bool, DockerError> {
-        match self.client.inspect_network(NETWORK, None::<InspectNetworkOptions>).await {
+        match self
+            .client
+            .inspect_network(NETWORK, None::<InspectNetworkOptions>)
+            .await
+        {
             Ok(_) => Ok(true),
             Err(error) if is_not_found(&error) => Ok(false),
-            Err(error) => Err(DockerError::request(format!("inspect network {NETWORK}"))(error)),
+            Err(error) => Err(DockerError::request(format!("inspect network {NETWORK}"))(
+                error,
+            )),
         }
     }
 }
