@@ -40,17 +40,14 @@ pub(super) async fn start(
     checkout: &Checkout,
     stop: &CancellationToken,
 ) -> Result<Provisioned, Abort> {
-    let prepared = async {
-        tokio::try_join!(
-            tools.engine.ensure_image(&request.image),
-            tools.engine.ensure_network()
-        )
-    };
-    match stop.run_until_cancelled(prepared).await {
+    match stop
+        .run_until_cancelled(tools.engine.ensure_image(&request.image))
+        .await
+    {
         None => return Err(Abort::Stopped),
         Some(Err(DockerError::Pull { message, .. })) => return Err(cannot_pull(&message)),
         Some(prepared) => prepared?,
-    };
+    }
     let spec = container_spec(request, tools, directory, checkout);
     let container = tools.engine.start_container(spec).await?;
     let channel = directory.channel();
@@ -107,7 +104,7 @@ fn container_spec(
         )],
         // To hide the channel and cut off the instance metadata; the executor drops both for good.
         capabilities: vec!["SYS_ADMIN".to_owned(), "NET_ADMIN".to_owned()],
-        networked: true,
+        network: tools.config.network.clone(),
     }
 }
 
@@ -226,7 +223,7 @@ pub(crate) async fn remove_as_root(
         ],
         memory_directories: Vec::new(),
         capabilities: Vec::new(),
-        networked: false,
+        network: "none".to_owned(),
     };
     let cleaner = tools.engine.start_container(spec).await?;
     let exit = cleaner.wait().await?;

@@ -15,7 +15,6 @@ use bollard::query_parameters::{
 use futures_util::StreamExt;
 use uuid::Uuid;
 
-use super::network::NETWORK;
 use super::{DockerError, Engine};
 
 /// Label with the UUID of the build a container belongs to.
@@ -79,8 +78,8 @@ pub struct ContainerSpec {
     pub memory_directories: Vec<(String, String)>,
     /// Capabilities besides the engine's default ones.
     pub capabilities: Vec<String>,
-    /// Whether it joins the network of build containers, or has none.
-    pub networked: bool,
+    /// Network it joins: the engine's name of one, or `none`.
+    pub network: String,
 }
 
 /// A container that was made for a build.
@@ -203,11 +202,7 @@ fn create_body(spec: ContainerSpec) -> ContainerCreateBody {
             typ: Some("none".to_owned()),
             config: None,
         }),
-        network_mode: Some(if spec.networked {
-            NETWORK.to_owned()
-        } else {
-            "none".to_owned()
-        }),
+        network_mode: Some(spec.network),
         ..HostConfig::default()
     };
     ContainerCreateBody {

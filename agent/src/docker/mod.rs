@@ -2,7 +2,6 @@
 
 mod container;
 mod image;
-mod network;
 
 use bollard::Docker;
 use bollard::errors::Error as ClientError;
