@@ -181,12 +181,19 @@ impl<'a> Journal<'a> {
             .ok_or_else(|| anyhow::anyhow!("the executor has not ended the build").into())
     }
 
+    /// Leaves the present phase as the abort says.
+    pub(super) fn leave(&mut self, abort: &Abort) {
+        let (status, context) = abort.phase_end();
+        self.phases.leave(status, context, Timestamp::now());
+    }
+
     /// Leaves the present phase as the abort says, in the record and in the log.
     pub(super) async fn abort(&mut self, abort: &Abort) {
-        let (status, context) = abort.phase_end();
+        self.leave(abort);
         let phase = self.phases.current();
-        self.phases.leave(status, context.clone(), Timestamp::now());
-        let Some(context) = context else { return };
+        let (status, Some(context)) = abort.phase_end() else {
+            return;
+        };
         let written = match self.resume().await {
             Ok(mut log) => log
                 .phase_complete(phase.name(), status, &context)
@@ -215,26 +222,16 @@ impl<'a> Journal<'a> {
     }
 
     /// Ends the build.
-    pub(super) fn close(
-        mut self,
-        request: &BuildRequest,
-        ended: Result<Finished, Abort>,
-    ) -> Outcome {
-        let (finished, rejected, fault) = match ended {
-            Ok(finished) => (finished, None, None),
-            Err(abort) => {
-                let (status, context) = abort.phase_end();
-                self.phases.leave(status, context, Timestamp::now());
-                let finished = Finished {
-                    status,
+    pub(super) fn close(self, request: &BuildRequest, ended: Result<Finished, Abort>) -> Outcome {
+        let (finished, abort) = match ended {
+            Ok(finished) => (finished, None),
+            Err(abort) => (
+                Finished {
+                    status: abort.phase_end().0,
                     artifacts: Vec::new(),
-                };
-                match abort {
-                    Abort::Rejected(rejected) => (finished, Some(rejected), None),
-                    Abort::Fault(fault) => (finished, None, Some(fault)),
-                    Abort::Failed(_) | Abort::Stopped => (finished, None, None),
-                }
-            }
+                },
+                Some(abort),
+            ),
         };
         let end_time = Timestamp::now();
         let build = Build {
@@ -251,34 +248,6 @@ impl<'a> Journal<'a> {
         if let Err(error) = self.sink.finished(&build) {
             tracing::debug!(%error, "cannot show the end of the build: {error}");
         }
-        Outcome {
-            build,
-            rejected,
-            fault,
-        }
-    }
-}
-
-impl Abort {
-    /// Status and context of the phase in which the build was aborted.
-    fn phase_end(&self) -> (Status, Option<PhaseContext>) {
-        match self {
-            Self::Failed(context) => (Status::Failed, Some(context.clone())),
-            Self::Rejected(rejected) => (
-                Status::Failed,
-                Some(PhaseContext::new(
-                    "YAML_FILE_ERROR",
-                    rejected.message.clone(),
-                )),
-            ),
-            Self::Fault(error) => (
-                Status::Fault,
-                Some(PhaseContext::new(
-                    "INTERNAL_SERVICE_ERROR",
-                    format!("{error:#}"),
-                )),
-            ),
-            Self::Stopped => (Status::Stopped, None),
-        }
+        Outcome { build, abort }
     }
 }

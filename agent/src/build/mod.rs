@@ -3,12 +3,14 @@
 //! A request goes in, the record of a finished build comes out. Whatever goes wrong is in that
 //! record: a build that fails is a value, and nothing of it is left behind on the host.
 
+mod abort;
 mod checkout;
 mod environment;
 mod execute;
 mod journal;
 mod phases;
 mod plan;
+pub mod preview;
 mod provision;
 mod publish;
 mod resolve;
@@ -20,10 +22,12 @@ use crate::config::Config;
 use crate::data_directory::{BuildDirectory, DataDirectory};
 use crate::docker::Engine;
 use crate::logs::{AgentLog, LogSink};
-use crate::model::{Artifact, Build, BuildRequest, PhaseContext, PhaseType, Status};
+use crate::model::{Artifact, Build, BuildRequest, PhaseType, Status};
+pub use abort::Abort;
+pub use environment::Origin;
 use journal::Journal;
 pub(crate) use provision::remove_as_root;
-pub use resolve::RejectedBuildspec;
+pub use resolve::{RejectedBuildspec, ResolveError};
 
 /// What the steps need of the world, chosen once.
 #[derive(Debug, Clone)]
@@ -36,34 +40,13 @@ pub struct Tools {
     pub data: DataDirectory,
 }
 
-/// A build that is over, and what only the caller can show.
+/// A build that is over.
 #[derive(Debug)]
 pub struct Outcome {
     /// Its record.
     pub build: Build,
-    /// What is wrong with its buildspec, if that is why it failed.
-    pub rejected: Option<RejectedBuildspec>,
-    /// What failed around the build, if its status is `FAULT`.
-    pub fault: Option<anyhow::Error>,
-}
-
-/// Why a build ended before its steps were through.
-#[derive(Debug)]
-enum Abort {
-    /// The build's author has something to mend.
-    Failed(PhaseContext),
-    /// The same, in the buildspec.
-    Rejected(RejectedBuildspec),
-    /// The agent, its machine or a service it needs failed.
-    Fault(anyhow::Error),
-    /// Somebody stopped it.
-    Stopped,
-}
-
-impl<E: Into<anyhow::Error>> From<E> for Abort {
-    fn from(error: E) -> Self {
-        Self::Fault(error.into())
-    }
+    /// Why it ended early, if it did and no command of its own was the reason.
+    pub abort: Option<Abort>,
 }
 
 /// How the steps of a build that went through them all have ended.
@@ -91,11 +74,16 @@ pub async fn run(
             journal.finalizing();
             // Not a step: whatever happened, the container and the workspace have to go.
             if let Err(error) = provision::release(request, tools, &directory).await {
+                journal.leave(&error);
                 ended = ended.and(Err(error));
             }
             ended
         }
-        Err(error) => Err(error.into()),
+        Err(error) => {
+            let abort = error.into();
+            journal.leave(&abort);
+            Err(abort)
+        }
     };
     journal.close(request, ended)
 }
@@ -123,7 +111,8 @@ async fn steps(
     fetched?;
     let buildspec = resolve::buildspec(request, directory, &checkout, &mut log)?;
     log.line("Processing environment variables")?;
-    let environment = environment::variables(request, &buildspec, &checkout, &tools.config);
+    let environment =
+        environment::variables(request, &buildspec, checkout.in_container(), &tools.config)?;
     let plan = plan::of(request, &buildspec, environment, &checkout, log.next());
     execute::run(&container, &plan, journal, stop).await?;
     let log = journal.resume().await?;

@@ -42,12 +42,7 @@ pub(super) fn of(
         entrypoint: Vec::new(),
         runtimes: Vec::new(),
         phases: PhaseName::ALL.map(|name| phase(buildspec, name)).into(),
-        exported_variables: buildspec
-            .env
-            .exported_variables
-            .iter()
-            .map(|name| name.value.clone())
-            .collect(),
+        exported_variables: exported(buildspec),
         secrets: Vec::new(),
         mask_encodings: true,
         artifacts: match request.artifacts {
@@ -61,6 +56,16 @@ pub(super) fn of(
         timeout_millis: millis(request.timeout),
         grace_millis: millis(GRACE),
     }
+}
+
+/// Names that start with `AWS_` cannot be exported (buildspec reference, env/exported-variables).
+fn exported(buildspec: &Buildspec) -> Vec<String> {
+    let names = buildspec
+        .env
+        .exported_variables
+        .iter()
+        .map(|name| name.value.clone());
+    names.filter(|name| !name.starts_with("AWS_")).collect()
 }
 
 fn millis(duration: Duration) -> u64 {

@@ -45,7 +45,12 @@ pub(super) async fn start(
         .await
     {
         None => return Err(Abort::Stopped),
-        Some(Err(DockerError::Pull { message, .. })) => return Err(cannot_pull(&message)),
+        Some(Err(DockerError::Pull { image, message })) => {
+            return Err(cannot_pull(
+                &message.clone(),
+                DockerError::Pull { image, message },
+            ));
+        }
         Some(prepared) => prepared?,
     }
     let spec = container_spec(request, tools, directory, checkout);
@@ -62,14 +67,15 @@ pub(super) async fn start(
     })
 }
 
-fn cannot_pull(message: &str) -> Abort {
+fn cannot_pull(message: &str, cause: DockerError) -> Abort {
     let message = format!(
         "Unable to pull customer's container image. CannotPullContainerError: Error response from daemon: {message}"
     );
-    Abort::Failed(PhaseContext::new(
-        "BUILD_CONTAINER_UNABLE_TO_PULL_IMAGE",
-        message,
-    ))
+    let context = PhaseContext::new("BUILD_CONTAINER_UNABLE_TO_PULL_IMAGE", message);
+    Abort::Failed {
+        context,
+        cause: Some(cause.into()),
+    }
 }
 
 fn container_spec(
@@ -165,6 +171,10 @@ fn death(exit: ContainerExit, channel: &std::path::Path) -> Abort {
     let cause = match code {
         channel::EXIT_SETUP => format!("the executor could not set itself up: {words}"),
         channel::EXIT_ORDER => format!("the executor did not understand an order: {words}"),
+        // On a full disk there is no place for the words either.
+        channel::EXIT_SPOOL if words.is_empty() => {
+            format!("the build's log could not be written to {}: no space left on device", channel.display())
+        }
         channel::EXIT_SPOOL => format!("the build's log could not be written to disk: {words}"),
         _ if exit.out_of_memory => {
             "Build container found dead before completing the build. Build container died because it was out of memory"

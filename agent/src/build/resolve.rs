@@ -2,17 +2,17 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read};
-use std::path::{Component, Path};
+use std::path::{Component, Path, PathBuf};
 
-use buildspec_parser::{Buildspec, Diagnostic};
+use buildspec_parser::{Buildspec, Diagnostic, SourceId};
 
 use super::Abort;
 use super::checkout::Checkout;
 use crate::data_directory::{BuildDirectory, DirectoryError};
 use crate::logs::AgentLog;
-use crate::model::{BuildRequest, BuildspecChoice, PhaseContext};
+use crate::model::{BuildRequest, BuildspecChoice, NamedText, PhaseContext, SourceLocation};
 
-/// Where an inline buildspec lies in the container, below `/codebuild/readonly`.
+/// Name of an inline buildspec, in messages and below `/codebuild/readonly` in the container.
 const INLINE_NAME: &str = "buildspec.yml";
 
 /// More is not read of a buildspec, in bytes; the parser refuses less than this.
@@ -21,61 +21,138 @@ const READ_LIMIT_BYTES: u64 = 2 * 1024 * 1024;
 /// A buildspec that no build can run.
 #[derive(Debug)]
 pub struct RejectedBuildspec {
-    /// Name to show for it.
-    pub name: String,
-    /// Its text.
-    pub text: String,
+    buildspec: NamedText,
+    patch: Option<NamedText>,
     /// Everything that is wrong with it.
     pub diagnostics: Vec<Diagnostic>,
-    /// CodeBuild's message for it.
-    pub(super) message: String,
+    /// CodeBuild's message for it, or ours where that is not known.
+    pub message: String,
 }
 
-/// Finds, reads and parses the buildspec. Warnings stay silent: `lint` is for them.
+impl RejectedBuildspec {
+    /// The text that a diagnostic is about.
+    pub fn text_of(&self, diagnostic: &Diagnostic) -> &NamedText {
+        match (diagnostic.span.source, &self.patch) {
+            (SourceId::Patch, Some(patch)) => patch,
+            _ => &self.buildspec,
+        }
+    }
+}
+
+/// Why there is no buildspec to run.
+#[derive(Debug, thiserror::Error)]
+pub enum ResolveError {
+    /// The file cannot be read.
+    #[error("cannot read buildspec {name} of {}", source_directory.display())]
+    Read {
+        /// Its path in the source.
+        name: String,
+        /// The source directory.
+        source_directory: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The text is not a buildspec.
+    #[error("{}", .0.message)]
+    Rejected(Box<RejectedBuildspec>),
+}
+
+impl ResolveError {
+    /// What a person can do about it.
+    pub fn remedy(&self) -> Option<&'static str> {
+        match self {
+            Self::Read { .. } => {
+                Some("name the file with --buildspec, by its path relative to the source")
+            }
+            Self::Rejected(_) => None,
+        }
+    }
+}
+
+/// Finds, reads and parses the buildspec of a build, and says in the log where it lies. Warnings
+/// stay silent: `lint` is for them.
 pub(super) fn buildspec(
     request: &BuildRequest,
     directory: &BuildDirectory,
     checkout: &Checkout,
     log: &mut AgentLog,
 ) -> Result<Buildspec, Abort> {
-    let (name, bytes) = match &request.buildspec {
+    let location = match &request.buildspec {
         BuildspecChoice::Inline(text) => {
             let path = directory.readonly().join(INLINE_NAME);
             fs::write(&path, text).map_err(DirectoryError::new("write", &path))?;
-            log.line(&format!(
-                "YAML location is /codebuild/readonly/{INLINE_NAME}"
-            ))?;
-            (INLINE_NAME.to_owned(), text.clone().into_bytes())
+            format!("/codebuild/readonly/{INLINE_NAME}")
         }
-        BuildspecChoice::Path(path) => {
-            let in_container = format!("{}/{path}", checkout.in_container());
-            log.line(&format!("YAML location is {in_container}"))?;
-            let bytes = read(checkout.on_host(), path).map_err(|error| {
-                let reason = if error.kind() == io::ErrorKind::NotFound {
-                    "no such file or directory".to_owned()
-                } else {
-                    error.to_string()
-                };
-                yaml_error(format!("stat {in_container}: {reason}"))
-            })?;
-            (path.clone(), bytes)
-        }
+        BuildspecChoice::Path(path) => format!("{}/{path}", checkout.in_container()),
     };
-    let parsed = buildspec_parser::parse_bytes(&bytes);
-    let message = parsed.refusal().map(str::to_owned);
-    match (parsed.buildspec, message) {
-        (Some(buildspec), _) => Ok(buildspec),
-        (None, message) => Err(Abort::Rejected(RejectedBuildspec {
+    log.line(&format!("YAML location is {location}"))?;
+    let buildspec = parse(request, checkout.on_host()).map_err(|error| match error {
+        ResolveError::Rejected(rejected) => Abort::Rejected(rejected),
+        ResolveError::Read {
             name,
-            text: String::from_utf8_lossy(&bytes).into_owned(),
-            diagnostics: parsed.diagnostics,
-            message: message.unwrap_or_default(),
-        })),
+            source: cause,
+            ..
+        } => {
+            let reason = match cause.kind() {
+                io::ErrorKind::NotFound => "no such file or directory".to_owned(),
+                _ => cause.to_string(),
+            };
+            let context =
+                PhaseContext::new("YAML_FILE_ERROR", format!("stat {location}: {reason}"));
+            // The copy of the source means nothing to the author.
+            let SourceLocation::Directory { path, .. } = &request.source;
+            let error = ResolveError::Read {
+                name,
+                source_directory: path.clone(),
+                source: cause,
+            };
+            Abort::Failed {
+                context,
+                cause: Some(error.into()),
+            }
+        }
+    })?;
+    for (name, phase) in buildspec.phases.iter() {
+        if phase.commands.is_empty() {
+            log.line(&format!("No commands found for phase name: {name}"))?;
+        }
     }
+    Ok(buildspec)
 }
 
-fn yaml_error(message: String) -> Abort {
-    Abort::Failed(PhaseContext::new("YAML_FILE_ERROR", message))
+/// Reads and parses the buildspec of a request, whose source lies in `source`.
+pub(super) fn parse(request: &BuildRequest, source: &Path) -> Result<Buildspec, ResolveError> {
+    let (name, bytes) = match &request.buildspec {
+        BuildspecChoice::Inline(text) => (INLINE_NAME, text.clone().into_bytes()),
+        BuildspecChoice::Path(path) => match read(source, path) {
+            Ok(bytes) => (path.as_str(), bytes),
+            Err(error) => {
+                let (name, source_directory) = (path.clone(), source.to_owned());
+                return Err(ResolveError::Read {
+                    name,
+                    source_directory,
+                    source: error,
+                });
+            }
+        },
+    };
+    let text = String::from_utf8_lossy(&bytes).into_owned();
+    let parsed = match &request.patch {
+        None => buildspec_parser::parse_bytes(&bytes),
+        Some(patch) => buildspec_parser::merge(&text, &patch.text),
+    };
+    let message = parsed.refusal().unwrap_or_default().to_owned();
+    parsed.buildspec.ok_or_else(|| {
+        ResolveError::Rejected(Box::new(RejectedBuildspec {
+            buildspec: NamedText {
+                name: name.to_owned(),
+                text,
+            },
+            patch: request.patch.clone(),
+            diagnostics: parsed.diagnostics,
+            message,
+        }))
+    })
 }
 
 /// Reads a file of the source, which must really lie in it: the source may have been made by

@@ -4,6 +4,7 @@ use std::fmt::Display;
 use std::io::Write;
 use std::process::ExitCode;
 
+use crate::build::ResolveError;
 use crate::docker::DockerError;
 
 /// The documented exit codes.
@@ -47,21 +48,27 @@ pub(super) struct Failure {
 impl Failure {
     /// The user asked for something that cannot be.
     pub(super) fn usage(error: impl Into<anyhow::Error>) -> Self {
-        Self {
-            exit: Exit::Invalid,
-            message: format!("{:#}", error.into()),
-            remedy: None,
-        }
+        Self::new(Exit::Invalid, &error.into())
     }
 
     /// Something around the program failed.
     pub(super) fn fault(error: impl Into<anyhow::Error>) -> Self {
-        let error = error.into();
-        let remedy = error
-            .chain()
-            .find_map(|cause| cause.downcast_ref::<DockerError>()?.remedy());
+        Self::new(Exit::Environment, &error.into())
+    }
+
+    fn new(exit: Exit, error: &anyhow::Error) -> Self {
+        let remedy = error.chain().find_map(|cause| {
+            let docker = cause
+                .downcast_ref::<DockerError>()
+                .and_then(DockerError::remedy);
+            docker.or_else(|| {
+                cause
+                    .downcast_ref::<ResolveError>()
+                    .and_then(ResolveError::remedy)
+            })
+        });
         Self {
-            exit: Exit::Environment,
+            exit,
             message: format!("{error:#}"),
             remedy,
         }

@@ -1,9 +1,12 @@
 //! The command line: one file a subcommand, each with its arguments, its `run` and its printing.
 
+mod build_args;
 mod completions;
+mod diagnostics;
 mod exit;
 mod gc;
 mod man;
+mod plan;
 mod run;
 mod signals;
 
@@ -60,6 +63,7 @@ enum LogFormat {
 #[derive(Debug, Subcommand)]
 enum Command {
     Run(Box<run::RunArgs>),
+    Plan(Box<plan::PlanArgs>),
     Gc(gc::GcArgs),
     Completions(completions::CompletionsArgs),
     Man(man::ManArgs),
@@ -70,8 +74,9 @@ pub async fn run(cli: Cli) -> ExitCode {
     start_logging(cli.global.log_format);
     let ended = match cli.command {
         Command::Run(args) => run::run(*args, &cli.global).await,
+        Command::Plan(args) => plan::run(&args, &cli.global),
         Command::Gc(args) => gc::run(args, &cli.global).await,
-        Command::Completions(args) => completions::run(args),
+        Command::Completions(args) => completions::run(&args),
         Command::Man(args) => man::run(args),
     };
     ended.unwrap_or_else(|failure| failure.report()).into()

@@ -10,6 +10,6 @@ pub use executor::protocol::{PhaseContext, Status};
 pub use identifiers::{BuildId, InvalidName, ProjectName};
 pub use overrides::{Overrides, OverridesError};
 pub use request::{
-    ArtifactDestination, BuildRequest, BuildspecChoice, EnvironmentVariable, Placement,
+    ArtifactDestination, BuildRequest, BuildspecChoice, EnvironmentVariable, NamedText, Placement,
     SourceLocation,
 };

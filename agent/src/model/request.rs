@@ -18,6 +18,8 @@ pub struct BuildRequest {
     pub source: SourceLocation,
     /// Where the buildspec comes from.
     pub buildspec: BuildspecChoice,
+    /// A partial buildspec merged over it.
+    pub patch: Option<NamedText>,
     /// Image of the build container.
     pub image: String,
     /// Variables of the request, which win over the buildspec's; a later entry wins over an
@@ -27,6 +29,15 @@ pub struct BuildRequest {
     pub timeout: Duration,
     /// Where artifacts go.
     pub artifacts: ArtifactDestination,
+}
+
+/// A text and the name under which people know it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NamedText {
+    /// Name of its file.
+    pub name: String,
+    /// The text.
+    pub text: String,
 }
 
 /// Where the primary source comes from.

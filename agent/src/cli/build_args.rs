@@ -1,0 +1,211 @@
+//! The arguments that say what a build is: shared by `run` and `plan`.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, anyhow};
+use clap::Args;
+use nix::unistd::{Uid, User};
+
+use crate::config::{self, Config};
+use crate::model::{
+    ArtifactDestination, BuildId, BuildRequest, BuildspecChoice, EnvironmentVariable, NamedText,
+    Overrides, Placement, ProjectName, SourceLocation,
+};
+
+/// Default build timeout (API, `BuildTimeOut`).
+const TIMEOUT: Duration = Duration::from_hours(1);
+
+#[derive(Debug, Args)]
+pub(super) struct BuildArgs {
+    /// Source directory
+    #[arg(default_value = ".")]
+    source: PathBuf,
+    /// Buildspec: path relative to SOURCE, or the text itself [default: buildspec.yml]
+    #[arg(short, long, value_name = "PATH")]
+    buildspec: Option<String>,
+    /// Command to run instead of a buildspec's, as a build phase; several are joined with && (repeatable)
+    #[arg(long, value_name = "COMMAND", conflicts_with = "buildspec")]
+    build_command: Vec<String>,
+    /// Output files of the build commands, separated by commas
+    #[arg(
+        long,
+        value_name = "FILES",
+        requires = "build_command",
+        default_value = ""
+    )]
+    output_files: String,
+    /// Partial buildspec to merge over the buildspec: maps by key, lists replaced, null removes
+    #[arg(long, value_name = "FILE")]
+    patch: Option<PathBuf>,
+    /// Image of the build container [default: the configured one]
+    #[arg(short, long)]
+    image: Option<String>,
+    /// Environment variable; NAME alone takes its value from here (repeatable)
+    #[arg(short, long = "env", value_name = "NAME=VALUE")]
+    environment: Vec<String>,
+    /// File of NAME=VALUE lines; blank lines and lines starting with # are skipped (repeatable)
+    #[arg(long, value_name = "FILE")]
+    env_file: Vec<PathBuf>,
+    /// Overrides as for `aws codebuild start-build --cli-input-json`, JSON or YAML; - reads standard input
+    #[arg(long, value_name = "FILE")]
+    overrides: Option<PathBuf>,
+    /// Build timeout in minutes [default: 60]
+    #[arg(long, value_name = "MINUTES", value_parser = clap::value_parser!(u64).range(1..=2160))]
+    timeout: Option<u64>,
+    /// Name of the project [default: the name of the source directory]
+    #[arg(long, value_name = "NAME")]
+    project: Option<ProjectName>,
+}
+
+impl BuildArgs {
+    /// Merges the arguments and the overrides into a request, without artifacts and on a copy of
+    /// the source. Arguments win: they are nearer.
+    pub(super) fn request(&self, config: &Config) -> anyhow::Result<BuildRequest> {
+        let overrides = match &self.overrides {
+            Some(file) => Overrides::parse(&read_text(file)?)
+                .with_context(|| format!("{}", file.display()))?,
+            None => Overrides::default(),
+        };
+        let path = fs::canonicalize(&self.source)
+            .with_context(|| format!("cannot open source directory {}", self.source.display()))?;
+        anyhow::ensure!(
+            path.is_dir(),
+            "source {} is not a directory",
+            path.display()
+        );
+        let project = match (&self.project, &overrides.project_name) {
+            (Some(project), _) => project.clone(),
+            (None, Some(name)) => name.parse()?,
+            (None, None) => {
+                ProjectName::from_lossy(&path.file_name().unwrap_or_default().to_string_lossy())
+            }
+        };
+        let minutes = self.timeout.map(Duration::from_mins);
+        let mut variables = overrides.environment_variables;
+        variables.extend(environment(&self.environment, &self.env_file)?);
+        Ok(BuildRequest {
+            id: BuildId::new(project),
+            build_number: 1,
+            initiator: initiator(),
+            source: SourceLocation::Directory {
+                path,
+                placement: Placement::Copy,
+            },
+            buildspec: self.buildspec_choice(overrides.buildspec)?,
+            patch: self.patch.as_deref().map(patch).transpose()?,
+            image: self
+                .image
+                .clone()
+                .or(overrides.image)
+                .unwrap_or_else(|| config.image.clone()),
+            environment_variables: variables,
+            timeout: minutes.or(overrides.timeout).unwrap_or(TIMEOUT),
+            artifacts: ArtifactDestination::None,
+        })
+    }
+
+    fn buildspec_choice(&self, overridden: Option<String>) -> anyhow::Result<BuildspecChoice> {
+        if !self.build_command.is_empty() {
+            let text =
+                buildspec_parser::from_build_commands(&self.build_command, &self.output_files);
+            return Ok(BuildspecChoice::Inline(text));
+        }
+        match self.buildspec.clone().or(overridden) {
+            Some(text) if text.starts_with("arn:") => Err(anyhow!(
+                "the buildspec {text} lies in S3, which is not supported yet; name a file of the source"
+            )),
+            Some(text) => Ok(BuildspecChoice::from_member(&text).unwrap_or_default()),
+            None => Ok(BuildspecChoice::default()),
+        }
+    }
+}
+
+fn patch(file: &Path) -> anyhow::Result<NamedText> {
+    Ok(NamedText {
+        name: file.display().to_string(),
+        text: read_text(file)?,
+    })
+}
+
+/// Reads a file, or standard input for `-`.
+pub(super) fn read_text(file: &Path) -> anyhow::Result<String> {
+    let text = if file == Path::new("-") {
+        io::read_to_string(io::stdin())
+    } else {
+        fs::read_to_string(file)
+    };
+    text.with_context(|| format!("cannot read {}", file.display()))
+}
+
+/// The variables of `--env-file` and `--env`, in this order.
+fn environment(
+    arguments: &[String],
+    files: &[PathBuf],
+) -> anyhow::Result<Vec<EnvironmentVariable>> {
+    let mut variables = Vec::new();
+    for file in files {
+        for (index, line) in read_text(file)?.lines().enumerate() {
+            if !line.trim().is_empty() && !line.starts_with('#') {
+                let variable =
+                    variable(line).with_context(|| format!("{}:{}", file.display(), index + 1))?;
+                variables.extend(variable);
+            }
+        }
+    }
+    for argument in arguments {
+        variables.extend(variable(argument).context("--env")?);
+    }
+    Ok(variables)
+}
+
+/// Reads `NAME=VALUE`, or `NAME` for a variable of this process, as `docker run --env` does: one
+/// that is not set here is left out.
+fn variable(text: &str) -> anyhow::Result<Option<EnvironmentVariable>> {
+    let (name, value) = match text.split_once('=') {
+        Some((name, value)) => (name, Some(value.to_owned())),
+        None => (text, config::process_environment(text)),
+    };
+    anyhow::ensure!(
+        !name.is_empty() && !name.contains(char::is_whitespace),
+        "`{name}` is not a variable's name"
+    );
+    Ok(value.map(|value| EnvironmentVariable {
+        name: name.to_owned(),
+        value,
+    }))
+}
+
+fn initiator() -> String {
+    User::from_uid(Uid::current())
+        .ok()
+        .flatten()
+        .map_or_else(|| Uid::current().to_string(), |user| user.name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn variables_are_read_from_files_and_arguments() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::write(file.path(), "# comment\n\nA=1\nB=x=y z\n").unwrap();
+        let variables = environment(&["A=2".to_owned()], &[file.path().to_owned()]).unwrap();
+        let pairs: Vec<_> = variables
+            .iter()
+            .map(|v| (v.name.as_str(), v.value.as_str()))
+            .collect();
+        assert_eq!(pairs, [("A", "1"), ("B", "x=y z"), ("A", "2")]);
+    }
+
+    #[test]
+    fn a_bad_line_of_a_variable_file_is_named() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::write(file.path(), "A=1\n=2\n").unwrap();
+        let error = environment(&[], &[file.path().to_owned()]).unwrap_err();
+        assert!(format!("{error:#}").contains(":2: "), "{error:#}");
+    }
+}
