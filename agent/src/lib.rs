@@ -1,1 +1,15 @@
-//! A CodeBuild-compatible build runner.
+//! A CodeBuild-compatible build runner: the service behind the program `buildspec-agent`.
+//!
+//! Modules stand in the order in which a build goes through them; [`build`] is the one to read
+//! first.
+
+pub mod artifacts;
+pub mod build;
+pub mod cli;
+pub mod config;
+pub mod data_directory;
+pub mod docker;
+pub mod logs;
+pub mod model;
+pub mod source;
+pub mod worker;

@@ -1,3 +1,11 @@
-//! The program.
+//! The program `buildspec-agent`.
 
-fn main() {}
+use std::process::ExitCode;
+
+use agent::cli::{self, Cli};
+use clap::Parser;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    cli::run(Cli::parse()).await
+}

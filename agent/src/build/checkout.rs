@@ -1,0 +1,75 @@
+//! Where the source lies, on the host and in the container, and how it gets there.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use tokio_util::sync::CancellationToken;
+
+use super::Abort;
+use crate::data_directory::{BuildDirectory, DirectoryError};
+use crate::docker::Mount;
+use crate::model::{BuildRequest, Placement, SourceLocation};
+use crate::source::{self, SourceError};
+
+/// The place of the source.
+#[derive(Debug)]
+pub(super) struct Checkout {
+    on_host: PathBuf,
+    in_container: String,
+    placement: Placement,
+}
+
+impl Checkout {
+    /// Chooses the place. In the container it is `/codebuild/output/src<digits>/src`, with other
+    /// digits for every build.
+    pub(super) fn choose(request: &BuildRequest, directory: &BuildDirectory) -> Result<Self, DirectoryError> {
+        let digits = request.id.uuid.as_fields().0;
+        let relative = format!("src{digits}/src");
+        let in_workspace = directory.output().join(&relative);
+        fs::create_dir_all(&in_workspace).map_err(DirectoryError::new("create directory", &in_workspace))?;
+        let SourceLocation::Directory { path, placement } = &request.source;
+        Ok(Self {
+            on_host: match placement {
+                Placement::Copy => in_workspace,
+                Placement::InPlace => path.clone(),
+            },
+            in_container: format!("/codebuild/output/{relative}"),
+            placement: *placement,
+        })
+    }
+
+    /// `CODEBUILD_SRC_DIR`.
+    pub(super) fn in_container(&self) -> &str {
+        &self.in_container
+    }
+
+    /// The source directory on this machine.
+    pub(super) fn on_host(&self) -> &Path {
+        &self.on_host
+    }
+
+    /// The mount a source outside the workspace needs.
+    pub(super) fn mount(&self) -> Option<Mount> {
+        (self.placement == Placement::InPlace).then(|| Mount {
+            source: self.on_host.clone(),
+            target: self.in_container.clone(),
+            read_only: false,
+        })
+    }
+}
+
+/// Puts the source into its place.
+pub(super) async fn fetch(
+    request: &BuildRequest,
+    checkout: &Checkout,
+    stop: &CancellationToken,
+) -> Result<(), Abort> {
+    let SourceLocation::Directory { path, placement } = &request.source;
+    if *placement == Placement::InPlace {
+        return Ok(());
+    }
+    match source::fetch_directory(path, &checkout.on_host, stop).await {
+        Err(SourceError::Stopped) => Err(Abort::Stopped),
+        fetched => Ok(fetched?),
+    }
+}

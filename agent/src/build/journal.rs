@@ -1,0 +1,243 @@
+//! What a build says on its way: the agent's view of the spool, of the phases and of the results.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::PathBuf;
+
+use executor::protocol::Event;
+use executor::protocol::spool::{Body, Position, Record};
+use jiff::Timestamp;
+
+use super::phases::Phases;
+use super::{Abort, Finished, Outcome};
+use crate::logs::{AgentLog, Batch, FollowError, LogSink, SpoolFollower};
+use crate::model::{Build, BuildRequest, ExportedVariable, PhaseContext, PhaseType, Status};
+
+/// The journal of one build.
+pub(super) struct Journal<'a> {
+    /// The phases so far.
+    pub(super) phases: Phases,
+    /// What the collector reported, by the artifact's index in the plan.
+    pub(super) collected: BTreeMap<usize, Collected>,
+    exported: Vec<ExportedVariable>,
+    ended: Option<Ended>,
+    reading: Option<Reading>,
+    sink: &'a mut dyn LogSink,
+}
+
+/// An artifact in the channel, or why it is not there.
+#[derive(Debug)]
+pub(super) enum Collected {
+    /// It lies complete in the channel, under its evaluated name if it has one.
+    Complete { name: Option<String> },
+    /// It could not be collected.
+    Failed(PhaseContext),
+}
+
+/// How the executor left the build.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Ended {
+    /// The build's status before `UPLOAD_ARTIFACTS`.
+    pub(super) status: Status,
+    /// Whether `UPLOAD_ARTIFACTS` is attempted.
+    pub(super) upload: bool,
+}
+
+/// A spool that is being read.
+#[derive(Debug)]
+struct Reading {
+    spool: PathBuf,
+    follower: SpoolFollower,
+    end: Position,
+}
+
+impl<'a> Journal<'a> {
+    /// An empty journal of a build in `PROVISIONING`.
+    pub(super) fn new(sink: &'a mut dyn LogSink) -> Self {
+        Self {
+            phases: Phases::provisioning(),
+            collected: BTreeMap::new(),
+            exported: Vec::new(),
+            ended: None,
+            reading: None,
+            sink,
+        }
+    }
+
+    /// Starts to read a new spool, whose first writer is the agent.
+    pub(super) fn start(&mut self, spool: PathBuf) -> io::Result<AgentLog> {
+        self.read_from(spool, Position::START)
+    }
+
+    /// Reads what the writer before has left, after which the agent writes again. That writer must
+    /// be done.
+    pub(super) async fn resume(&mut self) -> Result<AgentLog, Abort> {
+        self.drain().await?;
+        let Some(Reading { spool, end, .. }) = self.reading.take() else {
+            return Err(anyhow::anyhow!("the build has no spool").into());
+        };
+        let next = Position { segment: end.segment + 1, offset: 0, sequence: end.sequence };
+        Ok(self.read_from(spool, next)?)
+    }
+
+    fn read_from(&mut self, spool: PathBuf, start: Position) -> io::Result<AgentLog> {
+        let log = AgentLog::start(spool.clone(), start.segment, start.sequence)?;
+        let follower = SpoolFollower::start(spool.clone(), start)?;
+        self.reading = Some(Reading { spool, follower, end: start });
+        Ok(log)
+    }
+
+    /// Deals with the next records; gives `false` after the last one of a spool that nobody writes
+    /// any more. Cancelling it loses nothing.
+    pub(super) async fn advance(&mut self) -> Result<bool, FollowError> {
+        let Some(reading) = &mut self.reading else { return Ok(false) };
+        let Some(batch) = reading.follower.next().await else { return Ok(false) };
+        let Batch { records, end } = batch?;
+        reading.end = end;
+        for record in records {
+            self.deal_with(record);
+        }
+        Ok(true)
+    }
+
+    /// Says that nobody writes any more.
+    pub(super) fn finish(&self) {
+        if let Some(reading) = &self.reading {
+            reading.follower.finish();
+        }
+    }
+
+    /// Deals with all records there are.
+    async fn drain(&mut self) -> Result<(), FollowError> {
+        self.finish();
+        while self.advance().await? {}
+        Ok(())
+    }
+
+    fn deal_with(&mut self, record: Record) {
+        let shown = match record.body {
+            Body::Log(bytes) => self.sink.log(record.time_micros, &bytes),
+            Body::Event(event) => {
+                let shown = self.sink.event(record.time_micros, &event);
+                self.learn(event, record.time_micros);
+                shown
+            }
+        };
+        // The build goes on when nobody listens any more.
+        if let Err(error) = shown {
+            tracing::debug!(%error, "cannot show the log: {error}");
+        }
+    }
+
+    fn learn(&mut self, event: Event, time_micros: u64) {
+        let time = i64::try_from(time_micros).ok().and_then(|micros| Timestamp::from_microsecond(micros).ok());
+        let time = time.unwrap_or_else(Timestamp::now);
+        match event {
+            Event::PhaseStarted { phase } => self.phases.enter(phase.into(), time),
+            Event::PhaseEnded { status, context, .. } => self.phases.leave(status, context, time),
+            Event::Exported { variables } => {
+                self.exported = variables.into_iter().map(|(name, value)| ExportedVariable { name, value }).collect();
+            }
+            Event::ArtifactCollected { index, name, .. } => {
+                self.phases.enter(PhaseType::UploadArtifacts, time);
+                self.collected.insert(index, Collected::Complete { name });
+            }
+            Event::ArtifactFailed { index, context } => {
+                self.phases.enter(PhaseType::UploadArtifacts, time);
+                self.collected.insert(index, Collected::Failed(context));
+            }
+            Event::Ended { status, upload } => self.ended = Some(Ended { status, upload }),
+            Event::CommandStarted { .. } | Event::CommandEnded { .. } => {}
+        }
+    }
+
+    /// Whether the executor is through.
+    pub(super) fn has_ended(&self) -> bool {
+        self.ended.is_some()
+    }
+
+    /// How the executor left the build.
+    pub(super) fn ended(&self) -> Result<Ended, Abort> {
+        self.ended.ok_or_else(|| anyhow::anyhow!("the executor has not ended the build").into())
+    }
+
+    /// Leaves the present phase as the abort says, in the record and in the log.
+    pub(super) async fn abort(&mut self, abort: &Abort) {
+        let (status, context) = abort.phase_end();
+        let phase = self.phases.current();
+        self.phases.leave(status, context.clone(), Timestamp::now());
+        let Some(context) = context else { return };
+        let written = match self.resume().await {
+            Ok(mut log) => log.phase_complete(phase.name(), status, &context).map_err(Abort::from),
+            Err(error) => Err(error),
+        };
+        let shown = match written {
+            Ok(()) => self.drain().await.map_err(Abort::from),
+            Err(error) => Err(error),
+        };
+        if let Err(error) = shown {
+            tracing::warn!("cannot complete the build's log: {error:?}");
+        }
+    }
+
+    /// Enters `FINALIZING`, unless the build never got as far or was cut off.
+    pub(super) fn finalizing(&mut self) {
+        if self.phases.reaches_finalizing() {
+            self.phases.enter(PhaseType::Finalizing, Timestamp::now());
+        }
+    }
+
+    /// Shows what is left of the log.
+    pub(super) async fn show_rest(&mut self) -> Result<(), Abort> {
+        Ok(self.drain().await?)
+    }
+
+    /// Ends the build.
+    pub(super) fn close(mut self, request: &BuildRequest, ended: Result<Finished, Abort>) -> Outcome {
+        let (finished, rejected, fault) = match ended {
+            Ok(finished) => (finished, None, None),
+            Err(abort) => {
+                let (status, context) = abort.phase_end();
+                self.phases.leave(status, context, Timestamp::now());
+                let finished = Finished { status, artifacts: Vec::new() };
+                match abort {
+                    Abort::Rejected(rejected) => (finished, Some(rejected), None),
+                    Abort::Fault(fault) => (finished, None, Some(fault)),
+                    Abort::Failed(_) | Abort::Stopped => (finished, None, None),
+                }
+            }
+        };
+        let end_time = Timestamp::now();
+        let build = Build {
+            id: request.id.clone(),
+            build_number: request.build_number,
+            build_complete: true,
+            build_status: finished.status,
+            start_time: self.phases.start_time(),
+            end_time,
+            phases: self.phases.complete(end_time),
+            exported_environment_variables: self.exported,
+            artifacts: finished.artifacts,
+        };
+        if let Err(error) = self.sink.finished(&build) {
+            tracing::debug!(%error, "cannot show the end of the build: {error}");
+        }
+        Outcome { build, rejected, fault }
+    }
+}
+
+impl Abort {
+    /// Status and context of the phase in which the build was aborted.
+    fn phase_end(&self) -> (Status, Option<PhaseContext>) {
+        match self {
+            Self::Failed(context) => (Status::Failed, Some(context.clone())),
+            Self::Rejected(rejected) => {
+                (Status::Failed, Some(PhaseContext::new("YAML_FILE_ERROR", rejected.message.clone())))
+            }
+            Self::Fault(error) => {
+                (Status::Fault, Some(PhaseContext::new("INTERNAL_SERVICE_ERROR", format!("{error:#}"))))
+            }
+            Self::Stopped => (Status::Stopped, None),
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! The path of one build, top to bottom. Read this file first.
+//!
+//! A request goes in, the record of a finished build comes out. Whatever goes wrong is in that
+//! record: a build that fails is a value, and nothing of it is left behind on the host.
+
+mod checkout;
+mod environment;
+mod execute;
+mod journal;
+mod phases;
+mod plan;
+mod provision;
+mod publish;
+mod resolve;
+
+use jiff::Timestamp;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Config;
+use crate::data_directory::{BuildDirectory, DataDirectory};
+use crate::docker::Engine;
+use crate::logs::{AgentLog, LogSink};
+use crate::model::{Artifact, Build, BuildRequest, PhaseContext, PhaseType, Status};
+use journal::Journal;
+pub(crate) use provision::remove_as_root;
+pub use resolve::RejectedBuildspec;
+
+/// What the steps need of the world, chosen once.
+#[derive(Debug, Clone)]
+pub struct Tools {
+    /// Settings of the agent.
+    pub config: Config,
+    /// The engine that runs build containers.
+    pub engine: Engine,
+    /// Where builds keep what they need on this machine.
+    pub data: DataDirectory,
+}
+
+/// A build that is over, and what only the caller can show.
+#[derive(Debug)]
+pub struct Outcome {
+    /// Its record.
+    pub build: Build,
+    /// What is wrong with its buildspec, if that is why it failed.
+    pub rejected: Option<RejectedBuildspec>,
+    /// What failed around the build, if its status is `FAULT`.
+    pub fault: Option<anyhow::Error>,
+}
+
+/// Why a build ended before its steps were through.
+#[derive(Debug)]
+enum Abort {
+    /// The build's author has something to mend.
+    Failed(PhaseContext),
+    /// The same, in the buildspec.
+    Rejected(RejectedBuildspec),
+    /// The agent, its machine or a service it needs failed.
+    Fault(anyhow::Error),
+    /// Somebody stopped it.
+    Stopped,
+}
+
+impl<E: Into<anyhow::Error>> From<E> for Abort {
+    fn from(error: E) -> Self {
+        Self::Fault(error.into())
+    }
+}
+
+/// How the steps of a build that went through them all have ended.
+#[derive(Debug)]
+struct Finished {
+    status: Status,
+    artifacts: Vec<Artifact>,
+}
+
+/// Takes one build to its end. `sink` gets the log while it is written; cancelling `stop` stops
+/// the build.
+pub async fn run(
+    request: &BuildRequest,
+    tools: &Tools,
+    sink: &mut dyn LogSink,
+    stop: &CancellationToken,
+) -> Outcome {
+    let mut journal = Journal::new(sink);
+    let ended = match tools.data.create_build(request.id.uuid) {
+        Ok(directory) => {
+            let mut ended = steps(request, tools, &directory, &mut journal, stop).await;
+            if let Err(abort) = &ended {
+                journal.abort(abort).await;
+            }
+            journal.finalizing();
+            // Not a step: whatever happened, the container and the workspace have to go.
+            if let Err(error) = provision::release(request, tools, &directory).await {
+                ended = ended.and(Err(error));
+            }
+            ended
+        }
+        Err(error) => Err(error.into()),
+    };
+    journal.close(request, ended)
+}
+
+/// What a build goes through, in order.
+async fn steps(
+    request: &BuildRequest,
+    tools: &Tools,
+    directory: &BuildDirectory,
+    journal: &mut Journal<'_>,
+    stop: &CancellationToken,
+) -> Result<Finished, Abort> {
+    let mut log = journal.start(directory.spool())?;
+    let checkout = checkout::Checkout::choose(request, directory)?;
+    // Neither needs the other, and each takes its time.
+    let (container, fetched) = tokio::join!(
+        provision::start(request, tools, directory, &checkout, stop),
+        checkout::fetch(request, &checkout, stop),
+    );
+    let container = container?;
+    journal.phases.enter(PhaseType::DownloadSource, Timestamp::now());
+    opening_lines(&mut log, &checkout)?;
+    fetched?;
+    let buildspec = resolve::buildspec(request, directory, &checkout, &mut log)?;
+    log.line("Processing environment variables")?;
+    let environment = environment::variables(request, &buildspec, &checkout, &tools.config);
+    let plan = plan::of(request, &buildspec, environment, &checkout, log.next());
+    execute::run(&container, &plan, journal, stop).await?;
+    let log = journal.resume().await?;
+    // The collected artifacts lie outside the container.
+    let (removed, finished) = tokio::join!(container.remove(), publish::artifacts(request, &plan, directory, journal, log));
+    removed?;
+    finished
+}
+
+fn opening_lines(log: &mut AgentLog, checkout: &checkout::Checkout) -> std::io::Result<()> {
+    log.line("Running on CodeBuild On-demand")?;
+    log.line("Waiting for agent ping")?;
+    log.line("Waiting for DOWNLOAD_SOURCE")?;
+    log.line("Phase is DOWNLOAD_SOURCE")?;
+    log.line(&format!("CODEBUILD_SRC_DIR={}", checkout.in_container()))
+}

@@ -1,0 +1,78 @@
+//! How the program ends.
+
+use std::fmt::Display;
+use std::io::Write;
+use std::process::ExitCode;
+
+use crate::docker::DockerError;
+
+/// The documented exit codes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Exit {
+    /// 0: the build, or whatever was asked for, succeeded.
+    Success,
+    /// 1: the build failed.
+    BuildFailed,
+    /// 2: wrong usage, an invalid buildspec or an invalid configuration.
+    Invalid,
+    /// 3: the environment failed: Docker, network, disk, AWS.
+    Environment,
+    /// 4: the build's time was up.
+    TimedOut,
+    /// 5: the build was stopped.
+    Stopped,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(match exit {
+            Exit::Success => 0,
+            Exit::BuildFailed => 1,
+            Exit::Invalid => 2,
+            Exit::Environment => 3,
+            Exit::TimedOut => 4,
+            Exit::Stopped => 5,
+        })
+    }
+}
+
+/// Why a command could not be carried out.
+#[derive(Debug)]
+pub(super) struct Failure {
+    exit: Exit,
+    message: String,
+    remedy: Option<&'static str>,
+}
+
+impl Failure {
+    /// The user asked for something that cannot be.
+    pub(super) fn usage(error: impl Into<anyhow::Error>) -> Self {
+        Self { exit: Exit::Invalid, message: format!("{:#}", error.into()), remedy: None }
+    }
+
+    /// Something around the program failed.
+    pub(super) fn fault(error: anyhow::Error) -> Self {
+        let remedy = error.chain().find_map(|cause| cause.downcast_ref::<DockerError>()?.remedy());
+        Self { exit: Exit::Environment, message: format!("{error:#}"), remedy }
+    }
+
+    /// The Docker engine failed.
+    pub(super) fn docker(error: DockerError) -> Self {
+        Self::fault(error.into())
+    }
+
+    /// Tells the user, and gives the exit code.
+    pub(super) fn report(&self) -> Exit {
+        tell(format_args!("error: {}", self.message));
+        if let Some(remedy) = self.remedy {
+            tell(format_args!("help: {remedy}"));
+        }
+        self.exit
+    }
+}
+
+/// Writes a line for a person to standard error.
+pub(super) fn tell(line: impl Display) {
+    // Nobody reads it: nobody to tell.
+    let _ = writeln!(std::io::stderr().lock(), "{line}");
+}

@@ -1,0 +1,51 @@
+//! `gc`: removes what dead agents left behind.
+
+use std::fmt::Write;
+
+use clap::Args;
+
+use super::exit::{Exit, Failure};
+use super::{GlobalArgs, print};
+use crate::worker::housekeeping;
+
+/// Removes containers and workspaces whose agent died
+///
+/// Finds them by their labels and by the locks that living agents hold. Touches nothing that
+/// belongs to a running build or to another data directory.
+#[derive(Debug, Args)]
+pub(super) struct GcArgs {
+    /// Only say what would be removed
+    #[arg(long)]
+    dry_run: bool,
+    /// Print one JSON object for each leftover build
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn run(args: GcArgs, global: &GlobalArgs) -> Result<Exit, Failure> {
+    let tools = global.tools(global.config()?).await?;
+    let mut output = String::new();
+    for leftover in housekeeping::leftovers(&tools).await.map_err(Failure::fault)? {
+        if !args.dry_run {
+            housekeeping::remove(&leftover, &tools, &tools.config.image).await.map_err(Failure::fault)?;
+        }
+        let containers = leftover.containers.len();
+        if args.json {
+            let line = serde_json::json!({
+                "build": leftover.build,
+                "containers": leftover.containers.iter().map(|container| &container.id).collect::<Vec<_>>(),
+                "directory": leftover.has_directory(),
+                "removed": !args.dry_run,
+            });
+            let _ = writeln!(output, "{line}");
+        } else {
+            let verb = if args.dry_run { "would remove" } else { "removed" };
+            let directory = if leftover.has_directory() { " and its directory" } else { "" };
+            let _ = writeln!(output, "{verb} build {}: {containers} container(s){directory}", leftover.build);
+        }
+    }
+    if output.is_empty() && !args.json {
+        output.push_str("nothing to remove\n");
+    }
+    print(&output)
+}

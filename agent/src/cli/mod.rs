@@ -1,0 +1,106 @@
+//! The command line: one file a subcommand, each with its arguments, its `run` and its printing.
+
+mod exit;
+mod gc;
+mod run;
+mod signals;
+
+use std::io;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use nix::unistd::geteuid;
+use tracing_subscriber::EnvFilter;
+
+use crate::build::Tools;
+use crate::config::{self, Config};
+use crate::data_directory::DataDirectory;
+use crate::docker::Engine;
+use exit::{Exit, Failure};
+
+/// Runs AWS CodeBuild's buildspecs in Docker, on your own machines
+#[derive(Debug, Parser)]
+#[command(name = "buildspec-agent", version, max_term_width = 100)]
+pub struct Cli {
+    #[command(flatten)]
+    global: GlobalArgs,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What every subcommand understands.
+#[derive(Debug, Args)]
+struct GlobalArgs {
+    /// Configuration file [default: /etc/buildspec-agent/config.toml, if it exists]
+    #[arg(long, global = true, value_name = "FILE", env = "BUILDSPEC_AGENT_CONFIG")]
+    config: Option<PathBuf>,
+    /// Directory for everything the agent keeps
+    #[arg(long, global = true, value_name = "DIR")]
+    data_directory: Option<PathBuf>,
+    /// Form of the agent's own messages on standard error
+    #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text)]
+    log_format: LogFormat,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum LogFormat {
+    Text,
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Run(run::RunArgs),
+    Gc(gc::GcArgs),
+}
+
+/// Runs a parsed command line and gives the program's exit code.
+pub async fn run(cli: Cli) -> ExitCode {
+    start_logging(cli.global.log_format);
+    let ended = match cli.command {
+        Command::Run(args) => run::run(args, &cli.global).await,
+        Command::Gc(args) => gc::run(args, &cli.global).await,
+    };
+    ended.unwrap_or_else(|failure| failure.report()).into()
+}
+
+fn start_logging(format: LogFormat) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
+    let logging = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    match format {
+        LogFormat::Text => logging.init(),
+        LogFormat::Json => logging.json().init(),
+    }
+}
+
+impl GlobalArgs {
+    /// The configuration: file, variables, flags.
+    fn config(&self) -> Result<Config, Failure> {
+        let loaded = Config::load(self.config.as_deref(), &config::process_environment, geteuid().is_root());
+        let mut config = loaded.map_err(Failure::usage)?;
+        if let Some(directory) = &self.data_directory {
+            config.data_directory.clone_from(directory);
+        }
+        Ok(config)
+    }
+
+    /// The tools the configuration asks for.
+    async fn tools(&self, config: Config) -> Result<Tools, Failure> {
+        let data = DataDirectory::open(&config.data_directory)
+            .context("the data directory cannot be used")
+            .map_err(Failure::fault)?;
+        let engine = Engine::connect(&config.docker_host).await.map_err(Failure::docker)?;
+        Ok(Tools { config, engine, data })
+    }
+}
+
+/// Writes to standard output; a reader that went away is no failure.
+fn print(text: &str) -> Result<Exit, Failure> {
+    use io::Write;
+    match io::stdout().lock().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::fault(error.into())),
+        _ => Ok(Exit::Success),
+    }
+}

@@ -1,0 +1,160 @@
+//! Configuration: a file, then environment variables, then flags of the command line.
+//!
+//! The only place that reads a configuration file or an environment variable.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+/// File that is read when none is named; it need not exist.
+const DEFAULT_FILE: &str = "/etc/buildspec-agent/config.toml";
+
+/// Settings of the agent.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Directory for everything the agent keeps. Default: `/var/lib/buildspec-agent` as root,
+    /// otherwise `$XDG_DATA_HOME/buildspec-agent`.
+    pub data_directory: PathBuf,
+    /// Image of builds that name none. Default: `buildspec-agent/base:latest`, which `make setup`
+    /// builds.
+    pub image: String,
+    /// Address of the Docker engine, a Unix socket. Default: `unix:///var/run/docker.sock`.
+    pub docker_host: String,
+    /// AWS Region that builds see and that stands in their ARNs. Default: `us-east-1`.
+    pub region: String,
+    /// AWS account that stands in ARNs, 12 digits. Default: `000000000000`.
+    pub account: String,
+}
+
+/// Needs the environment for the data directory of ordinary users, so this one is root's.
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            data_directory: PathBuf::from("/var/lib/buildspec-agent"),
+            image: "buildspec-agent/base:latest".to_owned(),
+            docker_host: "unix:///var/run/docker.sock".to_owned(),
+            region: "us-east-1".to_owned(),
+            account: "000000000000".to_owned(),
+        }
+    }
+}
+
+/// Why there is no configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read configuration file {}", path.display())]
+    Read {
+        /// Its path.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The file does not hold a configuration.
+    #[error("configuration file {} is not valid", path.display())]
+    Parse {
+        /// Its path.
+        path: PathBuf,
+        /// What is wrong, and where.
+        source: toml::de::Error,
+    },
+    /// Nothing tells where an ordinary user's data go.
+    #[error("no data directory: set --data-directory, or one of XDG_DATA_HOME and HOME")]
+    NoDataDirectory,
+}
+
+/// Where variables are looked up: the process's environment, or a table in a test.
+pub type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+/// The environment of this process.
+pub fn process_environment(name: &str) -> Option<String> {
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the process's environment")]
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+impl Config {
+    /// Reads the configuration: `file`, or the default one if it exists, then variables over it.
+    /// `is_root` decides on the default data directory.
+    pub fn load(file: Option<&Path>, lookup: Lookup<'_>, is_root: bool) -> Result<Self, ConfigError> {
+        let mut config = match file {
+            Some(path) => Self::from_file(path)?,
+            None if Path::new(DEFAULT_FILE).exists() => Self::from_file(Path::new(DEFAULT_FILE))?,
+            None => Self::default(),
+        };
+        if config.data_directory == Self::default().data_directory && !is_root {
+            config.data_directory = user_data_directory(lookup).unwrap_or_default();
+        }
+        let set = |field: &mut String, names: &[&str]| {
+            if let Some(value) = names.iter().find_map(|name| lookup(name)) {
+                *field = value;
+            }
+        };
+        set(&mut config.image, &["BUILDSPEC_AGENT_IMAGE"]);
+        set(&mut config.docker_host, &["BUILDSPEC_AGENT_DOCKER_HOST", "DOCKER_HOST"]);
+        set(&mut config.region, &["BUILDSPEC_AGENT_REGION", "AWS_REGION", "AWS_DEFAULT_REGION"]);
+        set(&mut config.account, &["BUILDSPEC_AGENT_ACCOUNT"]);
+        if let Some(directory) = lookup("BUILDSPEC_AGENT_DATA_DIRECTORY") {
+            config.data_directory = directory.into();
+        }
+        if config.data_directory.as_os_str().is_empty() {
+            return Err(ConfigError::NoDataDirectory);
+        }
+        Ok(config)
+    }
+
+    fn from_file(path: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+        toml::from_str(&text).map_err(|source| ConfigError::Parse { path: path.to_owned(), source })
+    }
+}
+
+fn user_data_directory(lookup: Lookup<'_>) -> Option<PathBuf> {
+    let base = match lookup("XDG_DATA_HOME") {
+        Some(directory) => PathBuf::from(directory),
+        None => PathBuf::from(lookup("HOME")?).join(".local/share"),
+    };
+    Some(base.join("buildspec-agent"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table(entries: &'static [(&str, &str)]) -> impl Fn(&str) -> Option<String> {
+        move |name| entries.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
+    }
+
+    #[test]
+    fn an_unknown_key_is_an_error_that_names_it() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "imag = \"x\"\n").unwrap();
+        let error = Config::load(Some(file.path()), &table(&[]), true).unwrap_err();
+        let ConfigError::Parse { source, .. } = error else { panic!("{error}") };
+        assert!(source.to_string().contains("imag"), "{source}");
+    }
+
+    #[test]
+    fn variables_win_over_the_file() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "image = \"file\"\nregion = \"eu-west-1\"\n").unwrap();
+        let lookup = table(&[("BUILDSPEC_AGENT_IMAGE", "variable")]);
+        let config = Config::load(Some(file.path()), &lookup, true).unwrap();
+        assert_eq!((config.image.as_str(), config.region.as_str()), ("variable", "eu-west-1"));
+    }
+
+    #[test]
+    fn an_ordinary_user_keeps_data_at_home() {
+        for (label, entries, expected) in [
+            ("XDG", &[("XDG_DATA_HOME", "/x"), ("HOME", "/h")][..], "/x/buildspec-agent"),
+            ("HOME", &[("HOME", "/h")][..], "/h/.local/share/buildspec-agent"),
+            ("named", &[("BUILDSPEC_AGENT_DATA_DIRECTORY", "/d")][..], "/d"),
+        ] {
+            let config = Config::load(None, &table(entries), false).unwrap();
+            assert_eq!(config.data_directory, PathBuf::from(expected), "{label}");
+        }
+        assert!(matches!(Config::load(None, &table(&[]), false), Err(ConfigError::NoDataDirectory)));
+    }
+}

@@ -1,0 +1,143 @@
+//! The directory of one build.
+
+use std::fs::{self, File, Permissions};
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use executor::protocol::channel;
+use nix::fcntl::{Flock, FlockArg};
+
+use super::{DirectoryError, create_private};
+
+/// A build's directory, locked for as long as this value lives: a directory that nobody holds
+/// belongs to an agent that died.
+#[derive(Debug)]
+pub struct BuildDirectory {
+    path: PathBuf,
+    _lock: Flock<File>,
+}
+
+/// How removing a directory went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Removal {
+    /// Nothing is left.
+    Complete,
+    /// Files of another user are left, made by a container; only root can remove them.
+    NeedsRoot,
+}
+
+impl BuildDirectory {
+    /// Makes an empty directory and locks it.
+    pub(super) fn create(path: PathBuf) -> Result<Self, DirectoryError> {
+        create_private(&path)?;
+        let held = || DirectoryError::new("lock directory", &path)(io::Error::other("another process holds it"));
+        let lock = lock(&path)?.ok_or_else(held)?;
+        Ok(Self { path, _lock: lock })
+    }
+
+    /// Takes over a directory that nobody holds; `None` if somebody does or there is none.
+    pub(super) fn take_over(path: PathBuf) -> Result<Option<Self>, DirectoryError> {
+        if !path.is_dir() {
+            return Ok(None);
+        }
+        Ok(lock(&path)?.map(|lock| Self { path, _lock: lock }))
+    }
+
+    /// Makes what a build needs in a new directory.
+    pub(super) fn populate(&self, executor: &Path) -> Result<(), DirectoryError> {
+        for part in ["channel", "channel/spool", "channel/artifacts", "readonly", "readonly/bin", "output"] {
+            let part = self.path.join(part);
+            fs::create_dir(&part).map_err(DirectoryError::new("create directory", &part))?;
+        }
+        // The container's root and its run-as users look into these.
+        for part in [self.readonly(), self.readonly().join("bin"), self.output()] {
+            fs::set_permissions(&part, Permissions::from_mode(0o755))
+                .map_err(DirectoryError::new("set permissions of", &part))?;
+        }
+        let program = self.readonly().join("bin/executor");
+        fs::hard_link(executor, &program)
+            .or_else(|_| fs::copy(executor, &program).map(drop))
+            .map_err(DirectoryError::new("create", &program))
+    }
+
+    /// The directory itself.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What the agent and the executor exchange.
+    pub fn channel(&self) -> PathBuf {
+        self.path.join("channel")
+    }
+
+    /// The spool, inside the channel.
+    pub fn spool(&self) -> PathBuf {
+        self.channel().join(channel::SPOOL)
+    }
+
+    /// The collected artifact with this index in the plan, inside the channel.
+    pub fn artifact(&self, index: usize) -> PathBuf {
+        self.channel().join(channel::ARTIFACTS).join(index.to_string())
+    }
+
+    /// The container's `/codebuild/readonly`.
+    pub fn readonly(&self) -> PathBuf {
+        self.path.join("readonly")
+    }
+
+    /// The container's `/codebuild/output`.
+    pub fn output(&self) -> PathBuf {
+        self.path.join("output")
+    }
+
+    /// Removes the directory and all that is in it, as far as this user may.
+    pub fn remove(&self) -> Result<Removal, DirectoryError> {
+        match fs::remove_dir_all(&self.path) {
+            Ok(()) => Ok(Removal::Complete),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Removal::Complete),
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(Removal::NeedsRoot),
+            Err(error) => Err(DirectoryError::new("remove directory", &self.path)(error)),
+        }
+    }
+}
+
+/// Locks a build's directory by a file in it. `None` if another process holds the lock.
+fn lock(directory: &Path) -> Result<Option<Flock<File>>, DirectoryError> {
+    let path = directory.join("lock");
+    let file = File::create(&path).map_err(DirectoryError::new("create", &path))?;
+    match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+        Ok(lock) => Ok(Some(lock)),
+        Err((_, nix::Error::EWOULDBLOCK)) => Ok(None),
+        Err((_, error)) => Err(DirectoryError::new("lock", &path)(error.into())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::data_directory::DataDirectory;
+
+    #[test]
+    fn a_directory_is_taken_over_only_when_nobody_holds_it() {
+        let root = tempfile::tempdir().unwrap();
+        let data = DataDirectory::open(root.path()).unwrap();
+        let build = Uuid::new_v4();
+        let held = data.create_build(build).unwrap();
+        assert!(data.take_over_build(build).unwrap().is_none());
+        drop(held);
+        let taken = data.take_over_build(build).unwrap().unwrap();
+        assert_eq!(taken.remove().unwrap(), Removal::Complete);
+        assert_eq!(data.builds().unwrap(), []);
+    }
+
+    #[test]
+    fn nobody_else_can_look_into_the_data_directory() {
+        let parent = tempfile::tempdir().unwrap();
+        let data = DataDirectory::open(&parent.path().join("data")).unwrap();
+        let mode = fs::metadata(data.root()).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o700);
+    }
+}

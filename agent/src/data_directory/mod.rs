@@ -1,0 +1,119 @@
+//! The agent's directory on the host: one directory for each build, and the executor.
+//!
+//! ```text
+//! <data>/lock                     held while a build directory is made or taken over
+//! <data>/executor-<hash>           the program put into build containers
+//! <data>/builds/<uuid>/lock        held by the agent process that looks after the build
+//!                      channel/    spool, control socket, collected artifacts
+//!                      readonly/   the container's /codebuild/readonly
+//!                      output/     the container's /codebuild/output, with the source
+//! ```
+
+mod build_directory;
+mod executor_program;
+
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+use nix::fcntl::{Flock, FlockArg};
+use uuid::Uuid;
+
+pub use build_directory::{BuildDirectory, Removal};
+
+/// A directory operation that failed.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot {operation} {}", path.display())]
+pub struct DirectoryError {
+    /// What was tried, such as `create directory`.
+    operation: &'static str,
+    /// On what.
+    path: PathBuf,
+    /// What the system says.
+    source: io::Error,
+}
+
+impl DirectoryError {
+    /// Describes an error; made for `map_err`.
+    pub(crate) fn new(operation: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self { operation, path, source }
+    }
+}
+
+/// The data directory.
+#[derive(Debug, Clone)]
+pub struct DataDirectory {
+    root: PathBuf,
+}
+
+impl DataDirectory {
+    /// Opens the data directory, which is made if needed, readable by its owner only.
+    pub fn open(path: &Path) -> Result<Self, DirectoryError> {
+        create_private(path)?;
+        let root = fs::canonicalize(path).map_err(DirectoryError::new("open directory", path))?;
+        create_private(&root.join("builds"))?;
+        Ok(Self { root })
+    }
+
+    /// Its absolute path, without symbolic links.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Makes the directory of a new build and locks it.
+    pub fn create_build(&self, build: Uuid) -> Result<BuildDirectory, DirectoryError> {
+        let directory = {
+            let _lock = self.lock()?;
+            BuildDirectory::create(self.build_path(build))?
+        };
+        directory.populate(&self.executor()?)?;
+        Ok(directory)
+    }
+
+    /// Takes over the directory of a build whose agent died. `None` while a living one holds it,
+    /// or when the build has no directory.
+    pub fn take_over_build(&self, build: Uuid) -> Result<Option<BuildDirectory>, DirectoryError> {
+        let _lock = self.lock()?;
+        BuildDirectory::take_over(self.build_path(build))
+    }
+
+    /// The executor's program on this machine.
+    pub fn executor(&self) -> Result<PathBuf, DirectoryError> {
+        executor_program::install(&self.root)
+    }
+
+    /// Whether a build has a directory.
+    pub fn has_build(&self, build: Uuid) -> bool {
+        self.build_path(build).exists()
+    }
+
+    fn build_path(&self, build: Uuid) -> PathBuf {
+        self.root.join("builds").join(build.to_string())
+    }
+
+    /// The builds that have a directory.
+    pub fn builds(&self) -> Result<Vec<Uuid>, DirectoryError> {
+        let builds = self.root.join("builds");
+        let entries = fs::read_dir(&builds).map_err(DirectoryError::new("read directory", &builds))?;
+        let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+        Ok(names.filter_map(|name| Uuid::parse_str(&name).ok()).collect())
+    }
+
+    /// Without it, a directory could be taken over between its creation and its locking.
+    fn lock(&self) -> Result<Flock<File>, DirectoryError> {
+        let path = self.root.join("lock");
+        let file = File::create(&path).map_err(DirectoryError::new("create", &path))?;
+        Flock::lock(file, FlockArg::LockExclusive)
+            .map_err(|(_, error)| DirectoryError::new("lock", &path)(error.into()))
+    }
+}
+
+fn create_private(path: &Path) -> Result<(), DirectoryError> {
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+        .map_err(DirectoryError::new("create directory", path))
+}

@@ -1,0 +1,216 @@
+//! Containers: made, started, waited for, removed.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use bollard::errors::Error as ClientError;
+use bollard::models::{ContainerCreateBody, HostConfig, HostConfigLogConfig, Mount as EngineMount, MountType};
+use bollard::query_parameters::{
+    CreateContainerOptions, InspectContainerOptions, ListContainersOptions, RemoveContainerOptions,
+    StartContainerOptions, WaitContainerOptions,
+};
+use futures_util::StreamExt;
+use uuid::Uuid;
+
+use super::network::NETWORK;
+use super::{DockerError, Engine, is_not_found};
+
+/// Label with the UUID of the build a container belongs to.
+pub const LABEL_BUILD: &str = "buildspec-agent.build";
+
+/// Label with the data directory of the agent a container belongs to.
+pub const LABEL_DATA_DIRECTORY: &str = "buildspec-agent.data-directory";
+
+/// Name of a build's container, which follows from the build: whoever knows the build can remove
+/// the container, even when the answer to its creation was lost.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ContainerName(String);
+
+impl ContainerName {
+    /// The name of a build's container.
+    pub fn of_build(build: Uuid) -> Self {
+        Self(format!("buildspec-agent-{build}"))
+    }
+
+    /// The name of the container that removes what a build left behind.
+    pub fn of_cleaner(build: Uuid) -> Self {
+        Self(format!("buildspec-agent-{build}-cleaner"))
+    }
+}
+
+impl fmt::Display for ContainerName {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+/// A directory of the host in a container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mount {
+    /// Absolute path on the host.
+    pub source: PathBuf,
+    /// Absolute path in the container.
+    pub target: String,
+    /// Whether the container can only read it.
+    pub read_only: bool,
+}
+
+/// A container to make.
+#[derive(Debug, Clone)]
+pub struct ContainerSpec {
+    /// Its name.
+    pub name: ContainerName,
+    /// Build it belongs to.
+    pub build: Uuid,
+    /// Data directory of the agent it belongs to.
+    pub data_directory: PathBuf,
+    /// Image, which the engine has.
+    pub image: String,
+    /// Program and arguments.
+    pub command: Vec<String>,
+    /// Directory in which the program starts.
+    pub working_directory: String,
+    /// Directories of the host.
+    pub mounts: Vec<Mount>,
+    /// Directories in memory, with their mount options.
+    pub memory_directories: Vec<(String, String)>,
+    /// Capabilities besides the engine's default ones.
+    pub capabilities: Vec<String>,
+    /// Whether it joins the network of build containers, or has none.
+    pub networked: bool,
+}
+
+/// A container that was made for a build.
+#[derive(Debug, Clone)]
+pub struct BuildContainer {
+    engine: Engine,
+    name: ContainerName,
+}
+
+/// How a container's first process ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ContainerExit {
+    /// Its exit code; 128 plus the signal's number if one ended it.
+    pub code: i64,
+    /// Whether the kernel killed a process of the container for want of memory.
+    pub out_of_memory: bool,
+}
+
+/// A container found by its labels.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnedContainer {
+    /// The engine's identifier.
+    pub id: String,
+    /// The build it belongs to.
+    pub build: Uuid,
+    /// The image it runs.
+    pub image: String,
+}
+
+impl Engine {
+    /// Makes a container and starts it.
+    pub async fn start_container(&self, spec: ContainerSpec) -> Result<BuildContainer, DockerError> {
+        let name = spec.name.clone();
+        let options = CreateContainerOptions { name: Some(name.to_string()), ..CreateContainerOptions::default() };
+        let body = create_body(spec);
+        let created = self.client.create_container(Some(options), body).await;
+        created.map_err(DockerError::request(format!("create container {name}")))?;
+        let container = BuildContainer { engine: self.clone(), name };
+        let started = self.client.start_container(&container.name.0, None::<StartContainerOptions>).await;
+        started.map_err(DockerError::request(format!("start container {}", container.name)))?;
+        Ok(container)
+    }
+
+    /// Removes a container with all its processes. One that does not exist is removed already.
+    pub async fn remove_container(&self, name: &str) -> Result<(), DockerError> {
+        let options = RemoveContainerOptions { force: true, v: true, ..RemoveContainerOptions::default() };
+        match self.client.remove_container(name, Some(options)).await {
+            Ok(()) => Ok(()),
+            Err(error) if is_not_found(&error) => Ok(()),
+            // Another process is at it.
+            Err(ClientError::DockerResponseServerError { status_code: 409, .. }) => Ok(()),
+            Err(error) => Err(DockerError::request(format!("remove container {name}"))(error)),
+        }
+    }
+
+    /// Finds the containers that belong to a data directory, running or not.
+    pub async fn containers_of(&self, data_directory: &Path) -> Result<Vec<OwnedContainer>, DockerError> {
+        let label = format!("{LABEL_DATA_DIRECTORY}={}", data_directory.display());
+        let options = ListContainersOptions {
+            all: true,
+            filters: Some(HashMap::from([("label".to_owned(), vec![label])])),
+            ..ListContainersOptions::default()
+        };
+        let found = self.client.list_containers(Some(options)).await;
+        let found = found.map_err(DockerError::request("list containers"))?;
+        Ok(found
+            .into_iter()
+            .filter_map(|container| {
+                let build = container.labels?.get(LABEL_BUILD)?.parse().ok()?;
+                Some(OwnedContainer { id: container.id?, build, image: container.image.unwrap_or_default() })
+            })
+            .collect())
+    }
+}
+
+fn create_body(spec: ContainerSpec) -> ContainerCreateBody {
+    let mounts = spec.mounts.into_iter().map(|mount| EngineMount {
+        source: Some(mount.source.to_string_lossy().into_owned()),
+        target: Some(mount.target),
+        typ: Some(MountType::BIND),
+        read_only: Some(mount.read_only),
+        ..EngineMount::default()
+    });
+    let host_config = HostConfig {
+        mounts: Some(mounts.collect()),
+        tmpfs: Some(spec.memory_directories.into_iter().collect()),
+        cap_add: Some(spec.capabilities),
+        // The executor writes the log to the spool; a log driver would copy it once more.
+        log_config: Some(HostConfigLogConfig { typ: Some("none".to_owned()), config: None }),
+        network_mode: Some(if spec.networked { NETWORK.to_owned() } else { "none".to_owned() }),
+        ..HostConfig::default()
+    };
+    ContainerCreateBody {
+        image: Some(spec.image),
+        // CodeBuild runs everything as root, whatever USER the image names.
+        user: Some("0:0".to_owned()),
+        entrypoint: Some(spec.command),
+        cmd: Some(Vec::new()),
+        working_dir: Some(spec.working_directory),
+        labels: Some(HashMap::from([
+            (LABEL_BUILD.to_owned(), spec.build.to_string()),
+            (LABEL_DATA_DIRECTORY.to_owned(), spec.data_directory.to_string_lossy().into_owned()),
+        ])),
+        host_config: Some(host_config),
+        ..ContainerCreateBody::default()
+    }
+}
+
+impl BuildContainer {
+    /// Waits for the end of the container's first process.
+    pub async fn wait(&self) -> Result<ContainerExit, DockerError> {
+        let mut answers = std::pin::pin!(
+            self.engine.client.wait_container(&self.name.0, None::<WaitContainerOptions>)
+        );
+        let code = match answers.next().await {
+            Some(Ok(answer)) => answer.status_code,
+            Some(Err(ClientError::DockerContainerWaitError { code, .. })) => code,
+            Some(Err(error)) => {
+                return Err(DockerError::request(format!("wait for container {}", self.name))(error));
+            }
+            None => -1,
+        };
+        Ok(ContainerExit { code, out_of_memory: self.ran_out_of_memory().await })
+    }
+
+    /// Removes the container with all its processes.
+    pub async fn remove(&self) -> Result<(), DockerError> {
+        self.engine.remove_container(&self.name.0).await
+    }
+
+    async fn ran_out_of_memory(&self) -> bool {
+        let inspected = self.engine.client.inspect_container(&self.name.0, None::<InspectContainerOptions>).await;
+        inspected.ok().and_then(|container| container.state?.oom_killed).unwrap_or(false)
+    }
+}

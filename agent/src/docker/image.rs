@@ -1,0 +1,55 @@
+//! Images of build containers.
+
+use bollard::errors::Error as ClientError;
+use bollard::query_parameters::CreateImageOptions;
+use futures_util::TryStreamExt;
+
+use super::{DockerError, Engine, is_not_found};
+
+impl Engine {
+    /// Pulls an image unless the engine has it.
+    pub async fn ensure_image(&self, image: &str) -> Result<(), DockerError> {
+        match self.client.inspect_image(image).await {
+            Ok(_) => Ok(()),
+            Err(error) if is_not_found(&error) => self.pull_image(image).await,
+            Err(error) => Err(DockerError::request(format!("inspect image {image}"))(error)),
+        }
+    }
+
+    async fn pull_image(&self, image: &str) -> Result<(), DockerError> {
+        tracing::info!(image, "pulling image {image}");
+        let options = CreateImageOptions { from_image: Some(with_tag(image)), ..CreateImageOptions::default() };
+        let pulled: Result<Vec<_>, _> = self.client.create_image(Some(options), None, None).try_collect().await;
+        match pulled {
+            Ok(_) => Ok(()),
+            Err(
+                ClientError::DockerResponseServerError { message, .. }
+                | ClientError::DockerStreamError { error: message },
+            ) => Err(DockerError::Pull { image: image.to_owned(), message }),
+            Err(error) => Err(DockerError::request(format!("pull image {image}"))(error)),
+        }
+    }
+}
+
+/// An image's name with a tag: without one the engine would pull every tag there is.
+fn with_tag(image: &str) -> String {
+    let last = image.rsplit('/').next().unwrap_or(image);
+    if last.contains([':', '@']) { image.to_owned() } else { format!("{image}:latest") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_image_without_a_tag_is_the_latest() {
+        for (image, expected) in [
+            ("debian", "debian:latest"),
+            ("host:5000/debian", "host:5000/debian:latest"),
+            ("debian:12", "debian:12"),
+            ("debian@sha256:00", "debian@sha256:00"),
+        ] {
+            assert_eq!(with_tag(image), expected);
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! The Docker engine: everything that speaks to it, and no type of its client beyond this folder.
+
+mod container;
+mod image;
+mod network;
+
+use bollard::Docker;
+use bollard::errors::Error as ClientError;
+
+pub use container::{
+    BuildContainer, ContainerExit, ContainerName, ContainerSpec, Mount, OwnedContainer,
+};
+
+/// A connection to a Docker engine, with the newest API version that both sides speak.
+#[derive(Debug, Clone)]
+pub struct Engine {
+    client: Docker,
+}
+
+/// Why the engine did not do something.
+#[derive(Debug, thiserror::Error)]
+pub enum DockerError {
+    /// Nobody answers at the address.
+    #[error("no Docker engine answers at {address}")]
+    Unreachable {
+        /// The address that was tried.
+        address: String,
+        /// What the client says.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The image is not there and cannot be pulled.
+    #[error("cannot pull image {image}: {message}")]
+    Pull {
+        /// Name of the image.
+        image: String,
+        /// The engine's words.
+        message: String,
+    },
+    /// A request was refused.
+    #[error("cannot {operation}")]
+    Request {
+        /// What was tried, such as `start container x`.
+        operation: String,
+        /// What the engine or the client says.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+impl DockerError {
+    /// Describes a refused request; made for `map_err`.
+    fn request(operation: impl Into<String>) -> impl FnOnce(ClientError) -> Self {
+        let operation = operation.into();
+        move |error| Self::Request { operation, source: error.into() }
+    }
+
+    /// What a person can do about it, where that is known.
+    pub fn remedy(&self) -> Option<&'static str> {
+        match self {
+            Self::Unreachable { .. } => Some(
+                "start the engine (`systemctl start docker`, or `make setup` in the source tree), join the group \
+                 `docker`, or name another engine with DOCKER_HOST",
+            ),
+            Self::Pull { .. } => Some("check the image's name, or build or pull it beforehand"),
+            Self::Request { .. } => None,
+        }
+    }
+}
+
+impl Engine {
+    /// Connects to the engine at a `unix://` address and agrees with it on an API version. Build
+    /// directories are mounted into containers, so the engine has to run on this machine.
+    pub async fn connect(address: &str) -> Result<Self, DockerError> {
+        let unreachable =
+            |error: ClientError| DockerError::Unreachable { address: address.to_owned(), source: error.into() };
+        let client = Docker::connect_with_host(address).map_err(unreachable)?;
+        let client = client.negotiate_version().await.map_err(unreachable)?;
+        Ok(Self { client })
+    }
+}
+
+/// Whether the engine says that the thing does not exist.
+fn is_not_found(error: &ClientError) -> bool {
+    matches!(error, ClientError::DockerResponseServerError { status_code: 404, .. })
+}

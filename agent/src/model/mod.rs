@@ -1,0 +1,14 @@
+//! What flows through the agent and what is stored: plain data in CodeBuild's words, no I/O.
+
+mod build;
+mod identifiers;
+mod overrides;
+mod request;
+
+pub use build::{Artifact, Build, BuildPhase, ExportedVariable, PhaseType};
+pub use executor::protocol::{PhaseContext, Status};
+pub use identifiers::{BuildId, InvalidName, ProjectName};
+pub use overrides::{Overrides, OverridesError};
+pub use request::{
+    ArtifactDestination, BuildRequest, BuildspecChoice, EnvironmentVariable, Placement, SourceLocation,
+};

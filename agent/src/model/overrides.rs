@@ -1,0 +1,254 @@
+//! The overrides of one build: the input of `StartBuild` (API, `StartBuildInput`).
+
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use super::EnvironmentVariable;
+
+/// Members of `StartBuildInput` that this version does not carry out. A build that asks for one is
+/// refused: running it otherwise than asked would be worse.
+const UNSUPPORTED: [&str; 29] = [
+    "artifactsOverride",
+    "autoRetryLimitOverride",
+    "buildStatusConfigOverride",
+    "cacheOverride",
+    "certificateOverride",
+    "computeTypeOverride",
+    "debugSessionEnabled",
+    "encryptionKeyOverride",
+    "environmentTypeOverride",
+    "fleetOverride",
+    "gitCloneDepthOverride",
+    "gitSubmodulesConfigOverride",
+    "hostKernelOverride",
+    "idempotencyToken",
+    "imagePullCredentialsTypeOverride",
+    "insecureSslOverride",
+    "logsConfigOverride",
+    "privilegedModeOverride",
+    "queuedTimeoutInMinutesOverride",
+    "registryCredentialOverride",
+    "reportBuildStatusOverride",
+    "secondaryArtifactsOverride",
+    "secondarySourcesOverride",
+    "secondarySourcesVersionOverride",
+    "serviceRoleOverride",
+    "sourceAuthOverride",
+    "sourceLocationOverride",
+    "sourceTypeOverride",
+    "sourceVersion",
+];
+
+/// Build timeouts that CodeBuild accepts, in minutes (API, `BuildTimeOut`).
+const TIMEOUT_MINUTES: std::ops::RangeInclusive<u64> = 5..=2160;
+
+/// What one build shall do otherwise than its project says.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Overrides {
+    /// `projectName`.
+    pub project_name: Option<String>,
+    /// `buildspecOverride`: text or path; never empty.
+    pub buildspec: Option<String>,
+    /// `environmentVariablesOverride`, type `PLAINTEXT`.
+    pub environment_variables: Vec<EnvironmentVariable>,
+    /// `imageOverride`.
+    pub image: Option<String>,
+    /// `timeoutInMinutesOverride`.
+    pub timeout: Option<Duration>,
+}
+
+/// Why overrides were refused.
+#[derive(Debug, thiserror::Error)]
+pub enum OverridesError {
+    /// The text is neither JSON nor YAML.
+    #[error("the overrides are not JSON or YAML: {0}")]
+    NotReadable(String),
+    /// The text is something else than an object.
+    #[error("the overrides are not an object with the members of StartBuild")]
+    NotAnObject,
+    /// A member that CodeBuild has and this version has not.
+    #[error("`{0}` is not supported yet; take it out to run the build without it")]
+    Unsupported(String),
+    /// A member that `StartBuild` does not have.
+    #[error("`{0}` is not a member of StartBuild")]
+    Unknown(String),
+    /// A member with a value that it cannot have.
+    #[error("`{member}` {reason}")]
+    Invalid {
+        /// Name of the member.
+        member: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+fn invalid(member: &str, reason: impl Into<String>) -> OverridesError {
+    OverridesError::Invalid { member: member.to_owned(), reason: reason.into() }
+}
+
+/// One entry of `environmentVariablesOverride`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct VariableInput {
+    name: String,
+    value: String,
+    #[serde(rename = "type", default)]
+    kind: VariableType,
+}
+
+#[derive(Default, Deserialize, PartialEq)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+enum VariableType {
+    #[default]
+    Plaintext,
+    ParameterStore,
+    SecretsManager,
+}
+
+impl Overrides {
+    /// Reads the JSON that `aws codebuild start-build --cli-input-json` takes, or the same as YAML.
+    /// Empty strings, nulls and empty lists stand for absent members, as the skeleton of the AWS
+    /// CLI writes them.
+    pub fn parse(text: &str) -> Result<Self, OverridesError> {
+        let value: Value = if text.trim_start().starts_with('{') {
+            serde_json::from_str(text).map_err(|error| OverridesError::NotReadable(error.to_string()))?
+        } else {
+            serde_yaml::from_str(text).map_err(|error| OverridesError::NotReadable(error.to_string()))?
+        };
+        let Value::Object(members) = value else {
+            return Err(OverridesError::NotAnObject);
+        };
+        Self::from_members(members)
+    }
+
+    fn from_members(members: Map<String, Value>) -> Result<Self, OverridesError> {
+        let mut overrides = Self::default();
+        for (member, value) in members {
+            let absent = match &value {
+                Value::Null => true,
+                Value::String(text) => text.is_empty(),
+                Value::Array(items) => items.is_empty(),
+                _ => false,
+            };
+            match member.as_str() {
+                _ if UNSUPPORTED.contains(&member.as_str()) => {
+                    if !absent {
+                        return Err(OverridesError::Unsupported(member));
+                    }
+                }
+                "projectName" | "buildspecOverride" | "imageOverride" | "timeoutInMinutesOverride"
+                | "environmentVariablesOverride" => {
+                    if !absent {
+                        overrides.set(&member, value)?;
+                    }
+                }
+                _ => return Err(OverridesError::Unknown(member)),
+            }
+        }
+        Ok(overrides)
+    }
+
+    fn set(&mut self, member: &str, value: Value) -> Result<(), OverridesError> {
+        let text = |value: Value| match value {
+            Value::String(text) => Ok(Some(text)),
+            _ => Err(invalid(member, "has to be a string")),
+        };
+        match member {
+            "projectName" => self.project_name = text(value)?,
+            "buildspecOverride" => self.buildspec = text(value)?,
+            "imageOverride" => self.image = text(value)?,
+            "timeoutInMinutesOverride" => self.timeout = Some(timeout(member, &value)?),
+            _ => self.environment_variables = variables(member, value)?,
+        }
+        Ok(())
+    }
+}
+
+fn timeout(member: &str, value: &Value) -> Result<Duration, OverridesError> {
+    let minutes = value.as_u64().filter(|minutes| TIMEOUT_MINUTES.contains(minutes));
+    let minutes = minutes.ok_or_else(|| invalid(member, "has to be a whole number from 5 to 2160"))?;
+    Ok(Duration::from_secs(minutes * 60))
+}
+
+fn variables(member: &str, value: Value) -> Result<Vec<EnvironmentVariable>, OverridesError> {
+    let entries: Vec<VariableInput> = serde_json::from_value(value)
+        .map_err(|error| invalid(member, format!("has to be a list of {{name, value, type}}: {error}")))?;
+    entries
+        .into_iter()
+        .map(|entry| {
+            if entry.name.is_empty() || entry.name.contains(['=', '\0']) || entry.value.contains('\0') {
+                return Err(invalid(member, format!("has a variable that cannot be set: `{}`", entry.name)));
+            }
+            if entry.kind != VariableType::Plaintext {
+                let reason = format!("has `{}`, whose type is not supported yet; only PLAINTEXT is", entry.name);
+                return Err(invalid(member, reason));
+            }
+            Ok(EnvironmentVariable { name: entry.name, value: entry.value })
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_supported_members_are_taken_over() {
+        let overrides = Overrides::parse(
+            r#"{"projectName": "demo", "buildspecOverride": "ci.yml", "imageOverride": "a:1",
+                "timeoutInMinutesOverride": 5,
+                "environmentVariablesOverride": [{"name": "A", "value": "1", "type": "PLAINTEXT"},
+                                                 {"name": "B", "value": ""}]}"#,
+        )
+        .unwrap();
+        assert_eq!(overrides.project_name.as_deref(), Some("demo"));
+        assert_eq!(overrides.buildspec.as_deref(), Some("ci.yml"));
+        assert_eq!(overrides.image.as_deref(), Some("a:1"));
+        assert_eq!(overrides.timeout, Some(Duration::from_secs(300)));
+        let names: Vec<_> = overrides.environment_variables.iter().map(|v| v.name.as_str()).collect();
+        assert_eq!(names, ["A", "B"]);
+    }
+
+    #[test]
+    fn yaml_is_read_like_json() {
+        let overrides = Overrides::parse("imageOverride: a:1\n").unwrap();
+        assert_eq!(overrides.image.as_deref(), Some("a:1"));
+    }
+
+    #[test]
+    fn every_member_of_start_build_that_is_not_carried_out_is_refused_by_name() {
+        for member in UNSUPPORTED {
+            let error = Overrides::parse(&format!(r#"{{"{member}": true}}"#)).unwrap_err();
+            assert!(error.to_string().contains(member), "{member}: {error}");
+        }
+    }
+
+    #[test]
+    fn empty_members_of_a_skeleton_stand_for_absent_ones() {
+        let text = r#"{"cacheOverride": null, "sourceVersion": "", "secondarySourcesOverride": [], "imageOverride": ""}"#;
+        assert_eq!(Overrides::parse(text).unwrap(), Overrides::default());
+    }
+
+    #[test]
+    fn what_cannot_be_is_refused_with_the_member_and_the_reason() {
+        for (text, part) in [
+            ("[]", "not an object"),
+            ("{", "not JSON"),
+            (r#"{"imagOverride": "a"}"#, "`imagOverride` is not a member"),
+            (r#"{"imageOverride": 1}"#, "`imageOverride` has to be a string"),
+            (r#"{"timeoutInMinutesOverride": 4}"#, "from 5 to 2160"),
+            (r#"{"timeoutInMinutesOverride": 5.5}"#, "whole number"),
+            (r#"{"environmentVariablesOverride": [{"name": "A"}]}"#, "missing field `value`"),
+            (r#"{"environmentVariablesOverride": [{"name": "A=B", "value": ""}]}"#, "cannot be set: `A=B`"),
+            (
+                r#"{"environmentVariablesOverride": [{"name": "A", "value": "x", "type": "PARAMETER_STORE"}]}"#,
+                "has `A`, whose type is not supported yet",
+            ),
+        ] {
+            let error = Overrides::parse(text).unwrap_err().to_string();
+            assert!(error.contains(part), "{text}: {error}");
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! The build request: everything a build was asked to be, complete and immutable.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::BuildId;
+
+/// A build to run. All overrides are already applied: nothing later asks where a value came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BuildRequest {
+    /// Identity of the build.
+    pub id: BuildId,
+    /// Number of the build within its project, from 1.
+    pub build_number: u64,
+    /// Who asked for it.
+    pub initiator: String,
+    /// Where the source comes from.
+    pub source: SourceLocation,
+    /// Where the buildspec comes from.
+    pub buildspec: BuildspecChoice,
+    /// Image of the build container.
+    pub image: String,
+    /// Variables of the request, which win over the buildspec's; a later entry wins over an
+    /// earlier one of the same name.
+    pub environment_variables: Vec<EnvironmentVariable>,
+    /// How long the build may run, from the container's start.
+    pub timeout: Duration,
+    /// Where artifacts go.
+    pub artifacts: ArtifactDestination,
+}
+
+/// Where the primary source comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SourceLocation {
+    /// A directory of this machine.
+    Directory {
+        /// Its absolute path.
+        path: PathBuf,
+        /// Whether the build works on a copy.
+        placement: Placement,
+    },
+}
+
+/// How a local directory gets into the container.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Placement {
+    /// The build works on a copy; the directory stays as it is.
+    Copy,
+    /// The build works in the directory itself.
+    InPlace,
+}
+
+/// Where the buildspec comes from (buildspec reference, "Buildspec file name and storage location").
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BuildspecChoice {
+    /// A file of the source, by its path relative to the source directory.
+    Path(String),
+    /// The text itself.
+    Inline(String),
+}
+
+impl BuildspecChoice {
+    /// Reads the `buildspec` member of a project or an override: the text itself where it has
+    /// several lines or is a YAML mapping, otherwise the path of a file in the source. `None` for
+    /// an empty text, which stands for the default file, and for the ARN of an S3 object, which is
+    /// neither.
+    pub fn from_member(text: &str) -> Option<Self> {
+        if text.is_empty() || text.starts_with("arn:") {
+            return None;
+        }
+        let is_mapping = || matches!(serde_yaml::from_str(text), Ok(serde_yaml::Value::Mapping(_)));
+        let inline = text.contains('\n') || is_mapping();
+        Some(if inline { Self::Inline(text.to_owned()) } else { Self::Path(text.to_owned()) })
+    }
+}
+
+/// The default file, in the root of the primary source.
+impl Default for BuildspecChoice {
+    fn default() -> Self {
+        Self::Path("buildspec.yml".to_owned())
+    }
+}
+
+/// A plain environment variable.
+#[derive(Clone, PartialEq, Eq)]
+pub struct EnvironmentVariable {
+    /// Name, without `=`.
+    pub name: String,
+    /// Value, taken literally.
+    pub value: String,
+}
+
+/// Shows the name only: people put secrets into plain variables.
+impl std::fmt::Debug for EnvironmentVariable {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "{}=***", self.name)
+    }
+}
+
+/// Where the artifacts of a build go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ArtifactDestination {
+    /// Nowhere (`NO_ARTIFACTS`).
+    None,
+    /// Into a directory of this machine, which is made if needed.
+    Directory(PathBuf),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_buildspec_member_is_a_text_or_a_path() {
+        let inline = |text: &str| Some(BuildspecChoice::Inline(text.to_owned()));
+        let path = |text: &str| Some(BuildspecChoice::Path(text.to_owned()));
+        for (label, text, expected) in [
+            ("several lines", "version: 0.2\nphases: {}", inline("version: 0.2\nphases: {}")),
+            ("JSON on one line", r#"{"version":0.2}"#, inline(r#"{"version":0.2}"#)),
+            ("a mapping on one line", "version: 0.2", inline("version: 0.2")),
+            ("a file", "ci/release.yml", path("ci/release.yml")),
+            ("nothing", "", None),
+            ("an S3 object", "arn:aws:s3:::bucket/key.yml", None),
+        ] {
+            assert_eq!(BuildspecChoice::from_member(text), expected, "{label}");
+        }
+    }
+}

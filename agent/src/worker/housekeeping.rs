@@ -1,0 +1,62 @@
+//! Leftovers of agents that died: found by labels and locks, removed.
+//!
+//! A build belongs to a living agent for as long as somebody holds the lock of its directory.
+//! Containers of other data directories are other agents' business.
+
+use std::collections::BTreeMap;
+
+use uuid::Uuid;
+
+use crate::build::{Tools, remove_as_root};
+use crate::data_directory::{BuildDirectory, Removal};
+use crate::docker::OwnedContainer;
+
+/// What a dead agent left of one build.
+#[derive(Debug)]
+pub struct Leftover {
+    /// The build.
+    pub build: Uuid,
+    /// Its containers.
+    pub containers: Vec<OwnedContainer>,
+    /// Its directory, held so that nobody else takes it.
+    directory: Option<BuildDirectory>,
+}
+
+impl Leftover {
+    /// Whether there is a directory.
+    pub fn has_directory(&self) -> bool {
+        self.directory.is_some()
+    }
+}
+
+/// Finds what dead agents left in this data directory and on the engine.
+pub async fn leftovers(tools: &Tools) -> anyhow::Result<Vec<Leftover>> {
+    let mut builds: BTreeMap<Uuid, Vec<OwnedContainer>> =
+        tools.data.builds()?.into_iter().map(|build| (build, Vec::new())).collect();
+    for container in tools.engine.containers_of(tools.data.root()).await? {
+        builds.entry(container.build).or_default().push(container);
+    }
+    let mut leftovers = Vec::new();
+    for (build, containers) in builds {
+        if let Some(directory) = tools.data.take_over_build(build)? {
+            leftovers.push(Leftover { build, containers, directory: Some(directory) });
+        } else if !tools.data.has_build(build) {
+            leftovers.push(Leftover { build, containers, directory: None });
+        }
+    }
+    Ok(leftovers)
+}
+
+/// Removes a leftover. `cleaner_image` is an image the engine has, for files only root can remove.
+pub async fn remove(leftover: &Leftover, tools: &Tools, cleaner_image: &str) -> anyhow::Result<()> {
+    for container in &leftover.containers {
+        tools.engine.remove_container(&container.id).await?;
+    }
+    if let Some(directory) = &leftover.directory
+        && directory.remove()? == Removal::NeedsRoot
+    {
+        let image = leftover.containers.first().map_or(cleaner_image, |container| &container.image);
+        remove_as_root(leftover.build, image, tools, directory).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,3 @@
+//! What goes on around builds.
+
+pub mod housekeeping;
