@@ -20,7 +20,10 @@ fn main() {
 fn embed() -> Result<(), String> {
     let workspace = Path::new(&variable("CARGO_MANIFEST_DIR")?).join("..");
     for input in ["Cargo.toml", "Cargo.lock", "executor"] {
-        println!("cargo::rerun-if-changed={}", workspace.join(input).display());
+        println!(
+            "cargo::rerun-if-changed={}",
+            workspace.join(input).display()
+        );
     }
     let program = build(&workspace)?;
     let bytes = fs::read(&program).map_err(|error| format!("{}: {error}", program.display()))?;
@@ -39,9 +42,16 @@ fn build(workspace: &Path) -> Result<PathBuf, String> {
     // What cargo and clippy set for the outer build would change the inner one.
     let inherited = |name: &OsString| {
         let name = name.to_string_lossy();
-        name.starts_with("CARGO_") && !matches!(&*name, "CARGO_HOME" | "CARGO_NET_OFFLINE" | "CARGO_HTTP_CAINFO")
+        name.starts_with("CARGO_")
+            && !matches!(
+                &*name,
+                "CARGO_HOME" | "CARGO_NET_OFFLINE" | "CARGO_HTTP_CAINFO"
+            )
             || name.starts_with("RUSTC")
-            || matches!(&*name, "RUSTFLAGS" | "RUSTDOCFLAGS" | "TARGET" | "HOST" | "PROFILE" | "OUT_DIR")
+            || matches!(
+                &*name,
+                "RUSTFLAGS" | "RUSTDOCFLAGS" | "TARGET" | "HOST" | "PROFILE" | "OUT_DIR"
+            )
     };
     let mut cargo = Command::new(variable("CARGO")?);
     for (name, _) in env::vars_os().filter(|(name, _)| inherited(name)) {
@@ -51,7 +61,15 @@ fn build(workspace: &Path) -> Result<PathBuf, String> {
         .current_dir(workspace)
         // Not RUSTFLAGS: these must not reach procedural macros, which `--target` sees to.
         .env("CARGO_ENCODED_RUSTFLAGS", "-Ctarget-feature=+crt-static")
-        .args(["build", "--package", "executor", "--bin", "executor", "--profile", "executor"])
+        .args([
+            "build",
+            "--package",
+            "executor",
+            "--bin",
+            "executor",
+            "--profile",
+            "executor",
+        ])
         .args(["--target", &target, "--target-dir"])
         .arg(&target_directory)
         .status()
@@ -66,11 +84,17 @@ fn build(workspace: &Path) -> Result<PathBuf, String> {
 fn target_directory() -> Result<PathBuf, String> {
     let out = PathBuf::from(variable("OUT_DIR")?);
     // <target>/<profile>/build/<package>/out
-    let target = out.ancestors().nth(4).ok_or_else(|| format!("unexpected OUT_DIR {}", out.display()))?;
+    let target = out
+        .ancestors()
+        .nth(4)
+        .ok_or_else(|| format!("unexpected OUT_DIR {}", out.display()))?;
     Ok(target.join("executor-static"))
 }
 
 fn variable(name: &str) -> Result<String, String> {
-    #[expect(clippy::disallowed_methods, reason = "cargo speaks to build scripts through variables")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "cargo speaks to build scripts through variables"
+    )]
     env::var(name).map_err(|error| format!("{name}: {error}"))
 }

@@ -17,17 +17,29 @@ pub fn store_in_directory(collected: &Path, directory: &Path) -> Result<Vec<Stri
     let mut files = Vec::new();
     for entry in WalkDir::new(collected).sort_by_file_name() {
         let entry = entry?;
-        let Ok(relative) = entry.path().strip_prefix(collected) else { continue };
-        let to = if relative.as_os_str().is_empty() { directory.to_owned() } else { directory.join(relative) };
+        let Ok(relative) = entry.path().strip_prefix(collected) else {
+            continue;
+        };
+        let to = if relative.as_os_str().is_empty() {
+            directory.to_owned()
+        } else {
+            directory.join(relative)
+        };
         let stored = if entry.file_type().is_dir() {
             fs::create_dir_all(&to)
         } else if entry.file_type().is_file() {
             files.push(relative.to_string_lossy().into_owned());
             move_file(entry.path(), &to)
         } else {
-            return Err(StoreError::NotAFile { path: entry.into_path() });
+            return Err(StoreError::NotAFile {
+                path: entry.into_path(),
+            });
         };
-        stored.map_err(|source| StoreError::File { from: entry.path().to_owned(), to, source })?;
+        stored.map_err(|source| StoreError::File {
+            from: entry.path().to_owned(),
+            to,
+            source,
+        })?;
     }
     Ok(files)
 }
@@ -60,7 +72,10 @@ mod tests {
         fs::write(collected.join("sub/b"), "new").unwrap();
         fs::write(collected.join("a"), "new").unwrap();
         fs::write(directory.join("a"), "old").unwrap();
-        assert_eq!(store_in_directory(&collected, &directory).unwrap(), ["a", "sub/b"]);
+        assert_eq!(
+            store_in_directory(&collected, &directory).unwrap(),
+            ["a", "sub/b"]
+        );
         assert_eq!(fs::read_to_string(directory.join("a")).unwrap(), "new");
     }
 

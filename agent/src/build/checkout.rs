@@ -22,11 +22,15 @@ pub(super) struct Checkout {
 impl Checkout {
     /// Chooses the place. In the container it is `/codebuild/output/src<digits>/src`, with other
     /// digits for every build.
-    pub(super) fn choose(request: &BuildRequest, directory: &BuildDirectory) -> Result<Self, DirectoryError> {
+    pub(super) fn choose(
+        request: &BuildRequest,
+        directory: &BuildDirectory,
+    ) -> Result<Self, DirectoryError> {
         let digits = request.id.uuid.as_fields().0;
         let relative = format!("src{digits}/src");
         let in_workspace = directory.output().join(&relative);
-        fs::create_dir_all(&in_workspace).map_err(DirectoryError::new("create directory", &in_workspace))?;
+        fs::create_dir_all(&in_workspace)
+            .map_err(DirectoryError::new("create directory", &in_workspace))?;
         let SourceLocation::Directory { path, placement } = &request.source;
         Ok(Self {
             on_host: match placement {

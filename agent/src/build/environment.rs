@@ -21,16 +21,27 @@ pub(super) fn variables(
         .variables
         .iter()
         .map(|(name, value)| variable(&name.value, value.value.clone()));
-    let of_request = request.environment_variables.iter().map(|v| variable(&v.name, v.value.clone()));
-    of_buildspec.chain(of_request).chain(built_in(request, checkout, config)).collect()
+    let of_request = request
+        .environment_variables
+        .iter()
+        .map(|v| variable(&v.name, v.value.clone()));
+    of_buildspec
+        .chain(of_request)
+        .chain(built_in(request, checkout, config))
+        .collect()
 }
 
 fn variable(name: &str, value: impl Into<String>) -> Variable {
-    Variable { name: name.to_owned(), value: value.into() }
+    Variable {
+        name: name.to_owned(),
+        value: value.into(),
+    }
 }
 
 fn built_in(request: &BuildRequest, checkout: &Checkout, config: &Config) -> Vec<Variable> {
-    let Config { region, account, .. } = config;
+    let Config {
+        region, account, ..
+    } = config;
     let id = &request.id;
     let arn = |resource: String| format!("arn:aws:codebuild:{region}:{account}:{resource}");
     // The directory above the source, as the Go toolchain of the images expects it.
@@ -45,13 +56,22 @@ fn built_in(request: &BuildRequest, checkout: &Checkout, config: &Config) -> Vec
         variable("CODEBUILD_CI", "true"),
         variable("CODEBUILD_GOPATH", output),
         variable("CODEBUILD_INITIATOR", &request.initiator),
-        variable("CODEBUILD_KMS_KEY_ID", format!("arn:aws:kms:{region}:{account}:alias/aws/s3")),
+        variable(
+            "CODEBUILD_KMS_KEY_ID",
+            format!("arn:aws:kms:{region}:{account}:alias/aws/s3"),
+        ),
         variable("CODEBUILD_LOG_PATH", id.uuid.to_string()),
-        variable("CODEBUILD_PROJECT_ARN", arn(format!("project/{}", id.project))),
+        variable(
+            "CODEBUILD_PROJECT_ARN",
+            arn(format!("project/{}", id.project)),
+        ),
         variable("CODEBUILD_SOURCE_REPO_URL", ""),
         variable("CODEBUILD_SOURCE_VERSION", ""),
         variable("CODEBUILD_SRC_DIR", checkout.in_container()),
-        variable("CODEBUILD_START_TIME", jiff::Timestamp::now().as_millisecond().to_string()),
+        variable(
+            "CODEBUILD_START_TIME",
+            jiff::Timestamp::now().as_millisecond().to_string(),
+        ),
         variable("GOPATH", format!("/go:{output}")),
         variable("HOME", "/root"),
     ]

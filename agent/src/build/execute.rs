@@ -23,8 +23,11 @@ pub(super) async fn run(
     journal: &mut Journal<'_>,
     stop: &CancellationToken,
 ) -> Result<(), Abort> {
-    container.order(Order::Start(Box::new(plan.clone()))).await?;
-    let mut deadline = Instant::now() + Duration::from_millis(plan.timeout_millis) + GRACE + PATIENCE;
+    container
+        .order(Order::Start(Box::new(plan.clone())))
+        .await?;
+    let mut deadline =
+        Instant::now() + Duration::from_millis(plan.timeout_millis) + GRACE + PATIENCE;
     let mut stopping = false;
     let mut death = std::pin::pin!(container.death());
     let mut cause = None;

@@ -76,22 +76,34 @@ impl<'a> Journal<'a> {
         let Some(Reading { spool, end, .. }) = self.reading.take() else {
             return Err(anyhow::anyhow!("the build has no spool").into());
         };
-        let next = Position { segment: end.segment + 1, offset: 0, sequence: end.sequence };
+        let next = Position {
+            segment: end.segment + 1,
+            offset: 0,
+            sequence: end.sequence,
+        };
         Ok(self.read_from(spool, next)?)
     }
 
     fn read_from(&mut self, spool: PathBuf, start: Position) -> io::Result<AgentLog> {
         let log = AgentLog::start(spool.clone(), start.segment, start.sequence)?;
         let follower = SpoolFollower::start(spool.clone(), start)?;
-        self.reading = Some(Reading { spool, follower, end: start });
+        self.reading = Some(Reading {
+            spool,
+            follower,
+            end: start,
+        });
         Ok(log)
     }
 
     /// Deals with the next records; gives `false` after the last one of a spool that nobody writes
     /// any more. Cancelling it loses nothing.
     pub(super) async fn advance(&mut self) -> Result<bool, FollowError> {
-        let Some(reading) = &mut self.reading else { return Ok(false) };
-        let Some(batch) = reading.follower.next().await else { return Ok(false) };
+        let Some(reading) = &mut self.reading else {
+            return Ok(false);
+        };
+        let Some(batch) = reading.follower.next().await else {
+            return Ok(false);
+        };
         let Batch { records, end } = batch?;
         reading.end = end;
         for record in records {
@@ -130,13 +142,20 @@ impl<'a> Journal<'a> {
     }
 
     fn learn(&mut self, event: Event, time_micros: u64) {
-        let time = i64::try_from(time_micros).ok().and_then(|micros| Timestamp::from_microsecond(micros).ok());
+        let time = i64::try_from(time_micros)
+            .ok()
+            .and_then(|micros| Timestamp::from_microsecond(micros).ok());
         let time = time.unwrap_or_else(Timestamp::now);
         match event {
             Event::PhaseStarted { phase } => self.phases.enter(phase.into(), time),
-            Event::PhaseEnded { status, context, .. } => self.phases.leave(status, context, time),
+            Event::PhaseEnded {
+                status, context, ..
+            } => self.phases.leave(status, context, time),
             Event::Exported { variables } => {
-                self.exported = variables.into_iter().map(|(name, value)| ExportedVariable { name, value }).collect();
+                self.exported = variables
+                    .into_iter()
+                    .map(|(name, value)| ExportedVariable { name, value })
+                    .collect();
             }
             Event::ArtifactCollected { index, name, .. } => {
                 self.phases.enter(PhaseType::UploadArtifacts, time);
@@ -158,7 +177,8 @@ impl<'a> Journal<'a> {
 
     /// How the executor left the build.
     pub(super) fn ended(&self) -> Result<Ended, Abort> {
-        self.ended.ok_or_else(|| anyhow::anyhow!("the executor has not ended the build").into())
+        self.ended
+            .ok_or_else(|| anyhow::anyhow!("the executor has not ended the build").into())
     }
 
     /// Leaves the present phase as the abort says, in the record and in the log.
@@ -168,7 +188,9 @@ impl<'a> Journal<'a> {
         self.phases.leave(status, context.clone(), Timestamp::now());
         let Some(context) = context else { return };
         let written = match self.resume().await {
-            Ok(mut log) => log.phase_complete(phase.name(), status, &context).map_err(Abort::from),
+            Ok(mut log) => log
+                .phase_complete(phase.name(), status, &context)
+                .map_err(Abort::from),
             Err(error) => Err(error),
         };
         let shown = match written {
@@ -193,13 +215,20 @@ impl<'a> Journal<'a> {
     }
 
     /// Ends the build.
-    pub(super) fn close(mut self, request: &BuildRequest, ended: Result<Finished, Abort>) -> Outcome {
+    pub(super) fn close(
+        mut self,
+        request: &BuildRequest,
+        ended: Result<Finished, Abort>,
+    ) -> Outcome {
         let (finished, rejected, fault) = match ended {
             Ok(finished) => (finished, None, None),
             Err(abort) => {
                 let (status, context) = abort.phase_end();
                 self.phases.leave(status, context, Timestamp::now());
-                let finished = Finished { status, artifacts: Vec::new() };
+                let finished = Finished {
+                    status,
+                    artifacts: Vec::new(),
+                };
                 match abort {
                     Abort::Rejected(rejected) => (finished, Some(rejected), None),
                     Abort::Fault(fault) => (finished, None, Some(fault)),
@@ -222,7 +251,11 @@ impl<'a> Journal<'a> {
         if let Err(error) = self.sink.finished(&build) {
             tracing::debug!(%error, "cannot show the end of the build: {error}");
         }
-        Outcome { build, rejected, fault }
+        Outcome {
+            build,
+            rejected,
+            fault,
+        }
     }
 }
 
@@ -231,12 +264,20 @@ impl Abort {
     fn phase_end(&self) -> (Status, Option<PhaseContext>) {
         match self {
             Self::Failed(context) => (Status::Failed, Some(context.clone())),
-            Self::Rejected(rejected) => {
-                (Status::Failed, Some(PhaseContext::new("YAML_FILE_ERROR", rejected.message.clone())))
-            }
-            Self::Fault(error) => {
-                (Status::Fault, Some(PhaseContext::new("INTERNAL_SERVICE_ERROR", format!("{error:#}"))))
-            }
+            Self::Rejected(rejected) => (
+                Status::Failed,
+                Some(PhaseContext::new(
+                    "YAML_FILE_ERROR",
+                    rejected.message.clone(),
+                )),
+            ),
+            Self::Fault(error) => (
+                Status::Fault,
+                Some(PhaseContext::new(
+                    "INTERNAL_SERVICE_ERROR",
+                    format!("{error:#}"),
+                )),
+            ),
             Self::Stopped => (Status::Stopped, None),
         }
     }

@@ -116,7 +116,9 @@ async fn steps(
         checkout::fetch(request, &checkout, stop),
     );
     let container = container?;
-    journal.phases.enter(PhaseType::DownloadSource, Timestamp::now());
+    journal
+        .phases
+        .enter(PhaseType::DownloadSource, Timestamp::now());
     opening_lines(&mut log, &checkout)?;
     fetched?;
     let buildspec = resolve::buildspec(request, directory, &checkout, &mut log)?;
@@ -126,7 +128,10 @@ async fn steps(
     execute::run(&container, &plan, journal, stop).await?;
     let log = journal.resume().await?;
     // The collected artifacts lie outside the container.
-    let (removed, finished) = tokio::join!(container.remove(), publish::artifacts(request, &plan, directory, journal, log));
+    let (removed, finished) = tokio::join!(
+        container.remove(),
+        publish::artifacts(request, &plan, directory, journal, log)
+    );
     removed?;
     finished
 }

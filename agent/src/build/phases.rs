@@ -14,7 +14,9 @@ impl Phases {
     /// A build that was submitted and found a place at once: it is in `PROVISIONING`.
     pub(super) fn provisioning() -> Self {
         let now = Timestamp::now();
-        let mut phases = Self { entered: Vec::new() };
+        let mut phases = Self {
+            entered: Vec::new(),
+        };
         phases.enter(PhaseType::Submitted, now);
         phases.enter(PhaseType::Queued, now);
         phases.enter(PhaseType::Provisioning, now);
@@ -23,7 +25,9 @@ impl Phases {
 
     /// The present phase.
     pub(super) fn current(&self) -> PhaseType {
-        self.entered.last().map_or(PhaseType::Submitted, |phase| phase.phase_type)
+        self.entered
+            .last()
+            .map_or(PhaseType::Submitted, |phase| phase.phase_type)
     }
 
     /// Whether `FINALIZING` follows: not before `DOWNLOAD_SOURCE`, nor after a build was cut off.
@@ -36,18 +40,28 @@ impl Phases {
 
     /// When the build was submitted.
     pub(super) fn start_time(&self) -> Timestamp {
-        self.entered.first().map_or_else(Timestamp::now, |phase| phase.start_time)
+        self.entered
+            .first()
+            .map_or_else(Timestamp::now, |phase| phase.start_time)
     }
 
     /// Enters a phase; the one before it succeeded unless it was left otherwise. Entering the
     /// present phase changes nothing.
     pub(super) fn enter(&mut self, phase: PhaseType, time: Timestamp) {
-        if self.entered.last().is_some_and(|current| current.phase_type == phase) {
+        if self
+            .entered
+            .last()
+            .is_some_and(|current| current.phase_type == phase)
+        {
             return;
         }
         self.leave(Status::Succeeded, None, time);
         // A phase starts when the one before it ends.
-        let time = self.entered.last().and_then(|before| before.end_time).unwrap_or(time);
+        let time = self
+            .entered
+            .last()
+            .and_then(|before| before.end_time)
+            .unwrap_or(time);
         self.entered.push(BuildPhase {
             phase_type: phase,
             phase_status: None,
@@ -60,14 +74,19 @@ impl Phases {
 
     /// Leaves the present phase, unless that was done.
     pub(super) fn leave(&mut self, status: Status, context: Option<PhaseContext>, time: Timestamp) {
-        let Some(phase) = self.entered.last_mut().filter(|phase| phase.end_time.is_none()) else {
+        let Some(phase) = self
+            .entered
+            .last_mut()
+            .filter(|phase| phase.end_time.is_none())
+        else {
             return;
         };
         phase.phase_status = Some(status);
         phase.end_time = Some(time);
         phase.duration_in_seconds = Some(time.duration_since(phase.start_time).as_secs());
         phase.contexts = match (phase.phase_type, status) {
-            (PhaseType::Submitted | PhaseType::Queued, Status::Succeeded) | (_, Status::Stopped) => Vec::new(),
+            (PhaseType::Submitted | PhaseType::Queued, Status::Succeeded)
+            | (_, Status::Stopped) => Vec::new(),
             _ => vec![context.unwrap_or_else(|| PhaseContext::new("", ""))],
         };
     }
@@ -89,15 +108,28 @@ mod tests {
 
     #[test]
     fn phases_look_as_in_the_api() {
-        let mut phases = Phases { entered: Vec::new() };
+        let mut phases = Phases {
+            entered: Vec::new(),
+        };
         phases.enter(PhaseType::Queued, at(0));
         phases.enter(PhaseType::Provisioning, at(1));
         phases.enter(PhaseType::Build, at(3));
-        phases.leave(Status::Failed, Some(PhaseContext::new("CODE", "why")), at(8));
+        phases.leave(
+            Status::Failed,
+            Some(PhaseContext::new("CODE", "why")),
+            at(8),
+        );
         let phases = phases.complete(at(8));
         let summary: Vec<_> = phases
             .iter()
-            .map(|p| (p.phase_type, p.phase_status, p.duration_in_seconds, p.contexts.len()))
+            .map(|p| {
+                (
+                    p.phase_type,
+                    p.phase_status,
+                    p.duration_in_seconds,
+                    p.contexts.len(),
+                )
+            })
             .collect();
         assert_eq!(
             summary,
@@ -113,7 +145,9 @@ mod tests {
 
     #[test]
     fn a_stopped_phase_has_no_context() {
-        let mut phases = Phases { entered: Vec::new() };
+        let mut phases = Phases {
+            entered: Vec::new(),
+        };
         phases.enter(PhaseType::Build, at(0));
         phases.leave(Status::Stopped, None, at(1));
         assert_eq!(phases.complete(at(1))[0].contexts, []);

@@ -42,14 +42,22 @@ pub(super) fn of(
         entrypoint: Vec::new(),
         runtimes: Vec::new(),
         phases: PhaseName::ALL.map(|name| phase(buildspec, name)).into(),
-        exported_variables: buildspec.env.exported_variables.iter().map(|name| name.value.clone()).collect(),
+        exported_variables: buildspec
+            .env
+            .exported_variables
+            .iter()
+            .map(|name| name.value.clone())
+            .collect(),
         secrets: Vec::new(),
         mask_encodings: true,
         artifacts: match request.artifacts {
             ArtifactDestination::None => Vec::new(),
             ArtifactDestination::Directory(_) => artifacts(buildspec),
         },
-        owner: Owner { user: geteuid().as_raw(), group: getegid().as_raw() },
+        owner: Owner {
+            user: geteuid().as_raw(),
+            group: getegid().as_raw(),
+        },
         timeout_millis: millis(request.timeout),
         grace_millis: millis(GRACE),
     }
@@ -61,7 +69,9 @@ fn millis(duration: Duration) -> u64 {
 
 fn phase(buildspec: &Buildspec, name: PhaseName) -> PhasePlan {
     let phase = buildspec.phases.get(name);
-    let texts = |list: &[buildspec_parser::Spanned<String>]| list.iter().map(|text| text.value.clone()).collect();
+    let texts = |list: &[buildspec_parser::Spanned<String>]| {
+        list.iter().map(|text| text.value.clone()).collect()
+    };
     PhasePlan {
         phase: match name {
             PhaseName::Install => protocol::Phase::Install,
@@ -71,15 +81,21 @@ fn phase(buildspec: &Buildspec, name: PhaseName) -> PhasePlan {
         },
         in_buildspec: phase.is_some(),
         run_as: buildspec.run_as(name).map(str::to_owned),
-        on_failure: match phase.and_then(|phase| phase.on_failure.as_ref()).map(|rule| &rule.value) {
+        on_failure: match phase
+            .and_then(|phase| phase.on_failure.as_ref())
+            .map(|rule| &rule.value)
+        {
             None => protocol::OnFailure::Standard,
             Some(OnFailure::Abort) => protocol::OnFailure::Abort,
             Some(OnFailure::Continue) => protocol::OnFailure::Continue,
-            Some(OnFailure::Retry { count, pattern }) => {
-                protocol::OnFailure::Retry { limit: (*count).into(), pattern: pattern.clone() }
-            }
+            Some(OnFailure::Retry { count, pattern }) => protocol::OnFailure::Retry {
+                limit: (*count).into(),
+                pattern: pattern.clone(),
+            },
         },
-        commands: phase.map(|phase| texts(&phase.commands)).unwrap_or_default(),
+        commands: phase
+            .map(|phase| texts(&phase.commands))
+            .unwrap_or_default(),
         finally: phase.map(|phase| texts(&phase.finally)).unwrap_or_default(),
     }
 }
@@ -90,18 +106,26 @@ fn artifacts(buildspec: &Buildspec) -> Vec<ArtifactPlan> {
         return Vec::new();
     };
     let primary = (!artifacts.files.patterns.is_empty()).then(|| artifact(None, artifacts));
-    let secondary =
-        artifacts.secondary.iter().map(|(identifier, artifact_of)| artifact(Some(&identifier.value), artifact_of));
+    let secondary = artifacts
+        .secondary
+        .iter()
+        .map(|(identifier, artifact_of)| artifact(Some(&identifier.value), artifact_of));
     primary.into_iter().chain(secondary).collect()
 }
 
 fn artifact(identifier: Option<&String>, artifacts: &Artifacts) -> ArtifactPlan {
-    let texts = |list: &[buildspec_parser::Spanned<String>]| list.iter().map(|text| text.value.clone()).collect();
+    let texts = |list: &[buildspec_parser::Spanned<String>]| {
+        list.iter().map(|text| text.value.clone()).collect()
+    };
     ArtifactPlan {
         identifier: identifier.cloned(),
         files: texts(&artifacts.files.patterns),
         exclude_paths: texts(&artifacts.files.exclude_paths),
-        base_directory: artifacts.files.base_directory.as_ref().map(|directory| directory.value.clone()),
+        base_directory: artifacts
+            .files
+            .base_directory
+            .as_ref()
+            .map(|directory| directory.value.clone()),
         discard_paths: artifacts.files.discards_paths(),
         name: artifacts.name.as_ref().map(|name| name.value.clone()),
     }

@@ -12,7 +12,9 @@ use tokio_util::sync::CancellationToken;
 use super::checkout::Checkout;
 use super::{Abort, Tools};
 use crate::data_directory::{BuildDirectory, Removal};
-use crate::docker::{BuildContainer, ContainerExit, ContainerName, ContainerSpec, DockerError, Mount};
+use crate::docker::{
+    BuildContainer, ContainerExit, ContainerName, ContainerSpec, DockerError, Mount,
+};
 use crate::model::{BuildRequest, PhaseContext};
 
 /// How often the executor's socket is tried while it starts; it is there a few milliseconds after
@@ -38,12 +40,14 @@ pub(super) async fn start(
     checkout: &Checkout,
     stop: &CancellationToken,
 ) -> Result<Provisioned, Abort> {
-    let prepared = async { tokio::try_join!(tools.engine.ensure_image(&request.image), tools.engine.ensure_network()) };
-    match stop.run_until_cancelled(prepared).await {
+    match stop
+        .run_until_cancelled(tools.engine.ensure_image(&request.image))
+        .await
+    {
         None => return Err(Abort::Stopped),
         Some(Err(DockerError::Pull { message, .. })) => return Err(cannot_pull(&message)),
         Some(prepared) => prepared?,
-    };
+    }
     let spec = container_spec(request, tools, directory, checkout);
     let container = tools.engine.start_container(spec).await?;
     let channel = directory.channel();
@@ -51,14 +55,21 @@ pub(super) async fn start(
         control = connect(&channel) => control?,
         exit = container.wait() => return Err(death(exit?, &channel)),
     };
-    Ok(Provisioned { container, control, channel })
+    Ok(Provisioned {
+        container,
+        control,
+        channel,
+    })
 }
 
 fn cannot_pull(message: &str) -> Abort {
     let message = format!(
         "Unable to pull customer's container image. CannotPullContainerError: Error response from daemon: {message}"
     );
-    Abort::Failed(PhaseContext::new("BUILD_CONTAINER_UNABLE_TO_PULL_IMAGE", message))
+    Abort::Failed(PhaseContext::new(
+        "BUILD_CONTAINER_UNABLE_TO_PULL_IMAGE",
+        message,
+    ))
 }
 
 fn container_spec(
@@ -67,7 +78,11 @@ fn container_spec(
     directory: &BuildDirectory,
     checkout: &Checkout,
 ) -> ContainerSpec {
-    let mount = |source, target: &str, read_only| Mount { source, target: target.to_owned(), read_only };
+    let mount = |source, target: &str, read_only| Mount {
+        source,
+        target: target.to_owned(),
+        read_only,
+    };
     let mut mounts = vec![
         mount(directory.readonly(), "/codebuild/readonly", true),
         mount(directory.output(), "/codebuild/output", false),
@@ -83,10 +98,13 @@ fn container_spec(
         working_directory: "/codebuild/readonly".to_owned(),
         mounts,
         // The environment between two commands lies here: values in it must not reach a disk.
-        memory_directories: vec![("/codebuild/output/tmp".to_owned(), "rw,exec,mode=0755".to_owned())],
+        memory_directories: vec![(
+            "/codebuild/output/tmp".to_owned(),
+            "rw,exec,mode=0755".to_owned(),
+        )],
         // To hide the channel and cut off the instance metadata; the executor drops both for good.
         capabilities: vec!["SYS_ADMIN".to_owned(), "NET_ADMIN".to_owned()],
-        networked: true,
+        network: tools.config.network.clone(),
     }
 }
 
@@ -94,7 +112,11 @@ fn container_spec(
 async fn connect(channel: &std::path::Path) -> std::io::Result<UnixStream> {
     let directory = std::fs::File::open(channel)?;
     // Through the descriptor: a socket's own path must be shorter than 108 bytes.
-    let socket = format!("/proc/self/fd/{}/{}", directory.as_raw_fd(), channel::SOCKET);
+    let socket = format!(
+        "/proc/self/fd/{}/{}",
+        directory.as_raw_fd(),
+        channel::SOCKET
+    );
     let mut ticks = tokio::time::interval(CONNECT_INTERVAL);
     loop {
         ticks.tick().await;
@@ -111,7 +133,10 @@ async fn connect(channel: &std::path::Path) -> std::io::Result<UnixStream> {
 impl Provisioned {
     /// Gives the executor an order.
     pub(super) async fn order(&self, order: Order) -> anyhow::Result<()> {
-        let mut control = self.control.try_clone().context("cannot reach the executor")?;
+        let mut control = self
+            .control
+            .try_clone()
+            .context("cannot reach the executor")?;
         let written = tokio::task::spawn_blocking(move || write_order(&mut control, &order));
         written.await?.context("cannot reach the executor")
     }
@@ -133,7 +158,9 @@ impl Provisioned {
 /// Why the container ended although the build had not.
 fn death(exit: ContainerExit, channel: &std::path::Path) -> Abort {
     let words = std::fs::read(channel.join(channel::FAILURE)).unwrap_or_default();
-    let words = String::from_utf8_lossy(&words[..words.len().min(FAILURE_LIMIT)]).trim().to_owned();
+    let words = String::from_utf8_lossy(&words[..words.len().min(FAILURE_LIMIT)])
+        .trim()
+        .to_owned();
     let code = i32::try_from(exit.code).unwrap_or(-1);
     let cause = match code {
         channel::EXIT_SETUP => format!("the executor could not set itself up: {words}"),
@@ -149,7 +176,11 @@ fn death(exit: ContainerExit, channel: &std::path::Path) -> Abort {
 }
 
 /// Removes all that a build left on this machine.
-pub(super) async fn release(request: &BuildRequest, tools: &Tools, directory: &BuildDirectory) -> Result<(), Abort> {
+pub(super) async fn release(
+    request: &BuildRequest,
+    tools: &Tools,
+    directory: &BuildDirectory,
+) -> Result<(), Abort> {
     let name = ContainerName::of_build(request.id.uuid);
     tools.engine.remove_container(&name.to_string()).await?;
     if directory.remove()? == Removal::NeedsRoot {
@@ -171,21 +202,41 @@ pub(crate) async fn remove_as_root(
         build,
         data_directory: tools.data.root().to_owned(),
         image: image.to_owned(),
-        command: vec!["/executor".to_owned(), "remove".to_owned(), "/build/output".to_owned(), "/build/channel".to_owned()],
+        command: vec![
+            "/executor".to_owned(),
+            "remove".to_owned(),
+            "/build/output".to_owned(),
+            "/build/channel".to_owned(),
+        ],
         working_directory: "/".to_owned(),
         mounts: vec![
-            Mount { source: tools.data.executor()?, target: "/executor".to_owned(), read_only: true },
-            Mount { source: directory.path().to_owned(), target: "/build".to_owned(), read_only: false },
+            Mount {
+                source: tools.data.executor()?,
+                target: "/executor".to_owned(),
+                read_only: true,
+            },
+            Mount {
+                source: directory.path().to_owned(),
+                target: "/build".to_owned(),
+                read_only: false,
+            },
         ],
         memory_directories: Vec::new(),
         capabilities: Vec::new(),
-        networked: false,
+        network: "none".to_owned(),
     };
     let cleaner = tools.engine.start_container(spec).await?;
     let exit = cleaner.wait().await?;
     cleaner.remove().await?;
     let path = directory.path().display();
-    anyhow::ensure!(exit.code == 0, "cannot remove {path}: the cleaner ended with exit code {}", exit.code);
-    anyhow::ensure!(directory.remove()? == Removal::Complete, "cannot remove {path}: permission denied");
+    anyhow::ensure!(
+        exit.code == 0,
+        "cannot remove {path}: the cleaner ended with exit code {}",
+        exit.code
+    );
+    anyhow::ensure!(
+        directory.remove()? == Removal::Complete,
+        "cannot remove {path}: permission denied"
+    );
     Ok(())
 }

@@ -22,27 +22,55 @@ pub(super) async fn artifacts(
 ) -> Result<Finished, Abort> {
     let ended = journal.ended()?;
     if !ended.upload {
-        return Ok(Finished { status: ended.status, artifacts: Vec::new() });
+        return Ok(Finished {
+            status: ended.status,
+            artifacts: Vec::new(),
+        });
     }
-    journal.phases.enter(PhaseType::UploadArtifacts, Timestamp::now());
+    journal
+        .phases
+        .enter(PhaseType::UploadArtifacts, Timestamp::now());
     let mut stored = Vec::new();
     let mut failure = None;
     for (index, artifact) in plan.artifacts.iter().enumerate() {
-        let Some(collected) = journal.collected.get(&index) else { continue };
-        match store(request, directory, index, artifact.identifier.as_deref(), collected).await? {
+        let Some(collected) = journal.collected.get(&index) else {
+            continue;
+        };
+        match store(
+            request,
+            directory,
+            index,
+            artifact.identifier.as_deref(),
+            collected,
+        )
+        .await?
+        {
             Ok(artifact) => stored.push(artifact),
             // The first failure is the one reported; the others are still tried.
             Err(context) => failure = failure.or(Some(context)),
         }
     }
-    let status = if failure.is_none() { Status::Succeeded } else { Status::Failed };
+    let status = if failure.is_none() {
+        Status::Succeeded
+    } else {
+        Status::Failed
+    };
     let context = failure.unwrap_or_else(|| PhaseContext::new("", ""));
     log.phase_complete(PhaseType::UploadArtifacts.name(), status, &context)?;
     drop(log);
     journal.show_rest().await?;
-    journal.phases.leave(status, Some(context), Timestamp::now());
-    let status = if ended.status == Status::Succeeded { status } else { ended.status };
-    Ok(Finished { status, artifacts: stored })
+    journal
+        .phases
+        .leave(status, Some(context), Timestamp::now());
+    let status = if ended.status == Status::Succeeded {
+        status
+    } else {
+        ended.status
+    };
+    Ok(Finished {
+        status,
+        artifacts: stored,
+    })
 }
 
 /// Stores one artifact. The inner error is the build's, the outer one the agent's.
@@ -61,13 +89,22 @@ async fn store(
         return Err(anyhow::anyhow!("an artifact was collected that nobody asked for").into());
     };
     let Some(destination) = destination(root, identifier, name) else {
-        let message = format!("artifact name `{}` is not a path inside the artifact directory", name.unwrap_or_default());
+        let message = format!(
+            "artifact name `{}` is not a path inside the artifact directory",
+            name.unwrap_or_default()
+        );
         return Ok(Err(PhaseContext::new("CLIENT_ERROR", message)));
     };
     let source = directory.artifact(index);
     let location = destination.display().to_string();
-    let files = tokio::task::spawn_blocking(move || artifacts::store_in_directory(&source, &destination)).await??;
-    Ok(Ok(Artifact { artifact_identifier: identifier.map(str::to_owned), location, files }))
+    let files =
+        tokio::task::spawn_blocking(move || artifacts::store_in_directory(&source, &destination))
+            .await??;
+    Ok(Ok(Artifact {
+        artifact_identifier: identifier.map(str::to_owned),
+        location,
+        files,
+    }))
 }
 
 /// The directory of an artifact: the primary one's is the root, a secondary one's is named by its
@@ -104,7 +141,11 @@ mod tests {
         ] {
             let path = destination(root, identifier, name);
             // Compared as paths: a trailing slash means nothing.
-            assert_eq!(path.as_deref(), expected.map(Path::new), "{identifier:?} {name:?}");
+            assert_eq!(
+                path.as_deref(),
+                expected.map(Path::new),
+                "{identifier:?} {name:?}"
+            );
         }
     }
 }

@@ -42,7 +42,9 @@ pub(super) fn buildspec(
         BuildspecChoice::Inline(text) => {
             let path = directory.readonly().join(INLINE_NAME);
             fs::write(&path, text).map_err(DirectoryError::new("write", &path))?;
-            log.line(&format!("YAML location is /codebuild/readonly/{INLINE_NAME}"))?;
+            log.line(&format!(
+                "YAML location is /codebuild/readonly/{INLINE_NAME}"
+            ))?;
             (INLINE_NAME.to_owned(), text.clone().into_bytes())
         }
         BuildspecChoice::Path(path) => {
@@ -80,17 +82,23 @@ fn yaml_error(message: String) -> Abort {
 /// somebody who is curious about the host.
 fn read(source: &Path, path: &str) -> io::Result<Vec<u8>> {
     let relative = Path::new(path);
-    let inside = relative.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
+    let inside = relative
+        .components()
+        .all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
     let source = source.canonicalize()?;
     let file = source.join(relative).canonicalize()?;
     if !inside || !file.starts_with(&source) {
-        return Err(io::Error::other("the path leads out of the source directory"));
+        return Err(io::Error::other(
+            "the path leads out of the source directory",
+        ));
     }
     if !file.is_file() {
         return Err(io::Error::other("not a file"));
     }
     let mut bytes = Vec::new();
-    File::open(file)?.take(READ_LIMIT_BYTES).read_to_end(&mut bytes)?;
+    File::open(file)?
+        .take(READ_LIMIT_BYTES)
+        .read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 

@@ -47,18 +47,24 @@ pub(super) struct Failure {
 impl Failure {
     /// The user asked for something that cannot be.
     pub(super) fn usage(error: impl Into<anyhow::Error>) -> Self {
-        Self { exit: Exit::Invalid, message: format!("{:#}", error.into()), remedy: None }
+        Self {
+            exit: Exit::Invalid,
+            message: format!("{:#}", error.into()),
+            remedy: None,
+        }
     }
 
     /// Something around the program failed.
-    pub(super) fn fault(error: anyhow::Error) -> Self {
-        let remedy = error.chain().find_map(|cause| cause.downcast_ref::<DockerError>()?.remedy());
-        Self { exit: Exit::Environment, message: format!("{error:#}"), remedy }
-    }
-
-    /// The Docker engine failed.
-    pub(super) fn docker(error: DockerError) -> Self {
-        Self::fault(error.into())
+    pub(super) fn fault(error: impl Into<anyhow::Error>) -> Self {
+        let error = error.into();
+        let remedy = error
+            .chain()
+            .find_map(|cause| cause.downcast_ref::<DockerError>()?.remedy());
+        Self {
+            exit: Exit::Environment,
+            message: format!("{error:#}"),
+            remedy,
+        }
     }
 
     /// Tells the user, and gives the exit code.

@@ -25,23 +25,40 @@ pub(super) struct GcArgs {
 pub(super) async fn run(args: GcArgs, global: &GlobalArgs) -> Result<Exit, Failure> {
     let tools = global.tools(global.config()?).await?;
     let mut output = String::new();
-    for leftover in housekeeping::leftovers(&tools).await.map_err(Failure::fault)? {
+    for leftover in housekeeping::leftovers(&tools)
+        .await
+        .map_err(Failure::fault)?
+    {
         if !args.dry_run {
-            housekeeping::remove(&leftover, &tools, &tools.config.image).await.map_err(Failure::fault)?;
+            housekeeping::remove(&leftover, &tools, &tools.config.image)
+                .await
+                .map_err(Failure::fault)?;
         }
         let containers = leftover.containers.len();
         if args.json {
             let line = serde_json::json!({
-                "build": leftover.build,
+                "build": leftover.build.to_string(),
                 "containers": leftover.containers.iter().map(|container| &container.id).collect::<Vec<_>>(),
                 "directory": leftover.has_directory(),
                 "removed": !args.dry_run,
             });
             let _ = writeln!(output, "{line}");
         } else {
-            let verb = if args.dry_run { "would remove" } else { "removed" };
-            let directory = if leftover.has_directory() { " and its directory" } else { "" };
-            let _ = writeln!(output, "{verb} build {}: {containers} container(s){directory}", leftover.build);
+            let verb = if args.dry_run {
+                "would remove"
+            } else {
+                "removed"
+            };
+            let directory = if leftover.has_directory() {
+                " and its directory"
+            } else {
+                ""
+            };
+            let _ = writeln!(
+                output,
+                "{verb} build {}: {containers} container(s){directory}",
+                leftover.build
+            );
         }
     }
     if output.is_empty() && !args.json {

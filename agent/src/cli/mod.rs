@@ -34,7 +34,12 @@ pub struct Cli {
 #[derive(Debug, Args)]
 struct GlobalArgs {
     /// Configuration file [default: /etc/buildspec-agent/config.toml, if it exists]
-    #[arg(long, global = true, value_name = "FILE", env = "BUILDSPEC_AGENT_CONFIG")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        env = "BUILDSPEC_AGENT_CONFIG"
+    )]
     config: Option<PathBuf>,
     /// Directory for everything the agent keeps
     #[arg(long, global = true, value_name = "DIR")]
@@ -52,7 +57,7 @@ enum LogFormat {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    Run(run::RunArgs),
+    Run(Box<run::RunArgs>),
     Gc(gc::GcArgs),
 }
 
@@ -60,7 +65,7 @@ enum Command {
 pub async fn run(cli: Cli) -> ExitCode {
     start_logging(cli.global.log_format);
     let ended = match cli.command {
-        Command::Run(args) => run::run(args, &cli.global).await,
+        Command::Run(args) => run::run(*args, &cli.global).await,
         Command::Gc(args) => gc::run(args, &cli.global).await,
     };
     ended.unwrap_or_else(|failure| failure.report()).into()
@@ -68,7 +73,9 @@ pub async fn run(cli: Cli) -> ExitCode {
 
 fn start_logging(format: LogFormat) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
-    let logging = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    let logging = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr);
     match format {
         LogFormat::Text => logging.init(),
         LogFormat::Json => logging.json().init(),
@@ -78,7 +85,11 @@ fn start_logging(format: LogFormat) {
 impl GlobalArgs {
     /// The configuration: file, variables, flags.
     fn config(&self) -> Result<Config, Failure> {
-        let loaded = Config::load(self.config.as_deref(), &config::process_environment, geteuid().is_root());
+        let loaded = Config::load(
+            self.config.as_deref(),
+            &config::process_environment,
+            geteuid().is_root(),
+        );
         let mut config = loaded.map_err(Failure::usage)?;
         if let Some(directory) = &self.data_directory {
             config.data_directory.clone_from(directory);
@@ -91,8 +102,14 @@ impl GlobalArgs {
         let data = DataDirectory::open(&config.data_directory)
             .context("the data directory cannot be used")
             .map_err(Failure::fault)?;
-        let engine = Engine::connect(&config.docker_host).await.map_err(Failure::docker)?;
-        Ok(Tools { config, engine, data })
+        let engine = Engine::connect(&config.docker_host)
+            .await
+            .map_err(Failure::fault)?;
+        Ok(Tools {
+            config,
+            engine,
+            data,
+        })
     }
 }
 
@@ -100,7 +117,7 @@ impl GlobalArgs {
 fn print(text: &str) -> Result<Exit, Failure> {
     use io::Write;
     match io::stdout().lock().write_all(text.as_bytes()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::fault(error.into())),
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::fault(error)),
         _ => Ok(Exit::Success),
     }
 }

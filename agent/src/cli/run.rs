@@ -1,11 +1,12 @@
 //! `run`: one build on this machine.
 
 use std::fs;
-use std::io;
+use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
+use buildspec_parser::output::{self, Color};
 use clap::Args;
 use nix::unistd::{Uid, User};
 use tokio::task::JoinSet;
@@ -16,8 +17,8 @@ use crate::build::{self, Outcome};
 use crate::config::Config;
 use crate::logs::{JsonSink, LogSink, TextSink};
 use crate::model::{
-    ArtifactDestination, BuildId, BuildRequest, BuildspecChoice, EnvironmentVariable, Overrides, PhaseType,
-    Placement, ProjectName, SourceLocation, Status,
+    ArtifactDestination, BuildId, BuildRequest, BuildspecChoice, EnvironmentVariable, Overrides,
+    PhaseType, Placement, ProjectName, SourceLocation, Status,
 };
 
 /// Default build timeout, in minutes (API, `BuildTimeOut`).
@@ -72,8 +73,11 @@ pub(super) async fn run(args: RunArgs, global: &GlobalArgs) -> Result<Exit, Fail
     let mut tasks = JoinSet::new();
     let stop = signals::stop_token(&mut tasks)?;
     let tools = global.tools(config).await?;
-    let mut sink: Box<dyn LogSink> =
-        if json { Box::new(JsonSink::new(io::stdout())) } else { Box::new(TextSink::new(io::stdout())) };
+    let mut sink: Box<dyn LogSink> = if json {
+        Box::new(JsonSink::new(io::stdout()))
+    } else {
+        Box::new(TextSink::new(io::stdout()))
+    };
     let outcome = build::run(&request, &tools, sink.as_mut(), &stop).await;
     Ok(report(outcome, json))
 }
@@ -81,18 +85,28 @@ pub(super) async fn run(args: RunArgs, global: &GlobalArgs) -> Result<Exit, Fail
 /// Merges the arguments and the overrides into a request. Arguments win: they are nearer.
 fn request(args: RunArgs, config: &Config) -> anyhow::Result<BuildRequest> {
     let overrides = match &args.overrides {
-        Some(file) => Overrides::parse(&read_text(file)?).with_context(|| format!("{}", file.display()))?,
+        Some(file) => {
+            Overrides::parse(&read_text(file)?).with_context(|| format!("{}", file.display()))?
+        }
         None => Overrides::default(),
     };
     let path = fs::canonicalize(&args.source)
         .with_context(|| format!("cannot open source directory {}", args.source.display()))?;
-    anyhow::ensure!(path.is_dir(), "source {} is not a directory", path.display());
+    anyhow::ensure!(
+        path.is_dir(),
+        "source {} is not a directory",
+        path.display()
+    );
     let project = match (args.project, &overrides.project_name) {
         (Some(project), _) => project,
         (None, Some(name)) => name.parse()?,
-        (None, None) => ProjectName::from_lossy(&path.file_name().unwrap_or_default().to_string_lossy()),
+        (None, None) => {
+            ProjectName::from_lossy(&path.file_name().unwrap_or_default().to_string_lossy())
+        }
     };
-    let minutes = args.timeout.map(|minutes| Duration::from_secs(minutes * 60));
+    let minutes = args
+        .timeout
+        .map(|minutes| Duration::from_secs(minutes * 60));
     let mut variables = overrides.environment_variables;
     variables.extend(environment(&args.environment, &args.env_file)?);
     Ok(BuildRequest {
@@ -101,12 +115,21 @@ fn request(args: RunArgs, config: &Config) -> anyhow::Result<BuildRequest> {
         initiator: initiator(),
         source: SourceLocation::Directory {
             path,
-            placement: if args.mount { Placement::InPlace } else { Placement::Copy },
+            placement: if args.mount {
+                Placement::InPlace
+            } else {
+                Placement::Copy
+            },
         },
         buildspec: buildspec(args.buildspec.or(overrides.buildspec))?,
-        image: args.image.or(overrides.image).unwrap_or_else(|| config.image.clone()),
+        image: args
+            .image
+            .or(overrides.image)
+            .unwrap_or_else(|| config.image.clone()),
         environment_variables: variables,
-        timeout: minutes.or(overrides.timeout).unwrap_or(Duration::from_secs(TIMEOUT_MINUTES * 60)),
+        timeout: minutes
+            .or(overrides.timeout)
+            .unwrap_or(Duration::from_secs(TIMEOUT_MINUTES * 60)),
         artifacts: match args.artifacts {
             Some(directory) => ArtifactDestination::Directory(std::path::absolute(directory)?),
             None => ArtifactDestination::None,
@@ -125,17 +148,25 @@ fn buildspec(choice: Option<String>) -> anyhow::Result<BuildspecChoice> {
 }
 
 fn read_text(file: &Path) -> anyhow::Result<String> {
-    let text = if file == Path::new("-") { io::read_to_string(io::stdin()) } else { fs::read_to_string(file) };
+    let text = if file == Path::new("-") {
+        io::read_to_string(io::stdin())
+    } else {
+        fs::read_to_string(file)
+    };
     text.with_context(|| format!("cannot read {}", file.display()))
 }
 
 /// The variables of `--env-file` and `--env`, in this order.
-fn environment(arguments: &[String], files: &[PathBuf]) -> anyhow::Result<Vec<EnvironmentVariable>> {
+fn environment(
+    arguments: &[String],
+    files: &[PathBuf],
+) -> anyhow::Result<Vec<EnvironmentVariable>> {
     let mut variables = Vec::new();
     for file in files {
         for (index, line) in read_text(file)?.lines().enumerate() {
             if !line.trim().is_empty() && !line.starts_with('#') {
-                let variable = variable(line).with_context(|| format!("{}:{}", file.display(), index + 1))?;
+                let variable =
+                    variable(line).with_context(|| format!("{}:{}", file.display(), index + 1))?;
                 variables.extend(variable);
             }
         }
@@ -153,20 +184,48 @@ fn variable(text: &str) -> anyhow::Result<Option<EnvironmentVariable>> {
         Some((name, value)) => (name, Some(value.to_owned())),
         None => (text, crate::config::process_environment(text)),
     };
-    anyhow::ensure!(!name.is_empty() && !name.contains(char::is_whitespace), "`{name}` is not a variable's name");
-    Ok(value.map(|value| EnvironmentVariable { name: name.to_owned(), value }))
+    anyhow::ensure!(
+        !name.is_empty() && !name.contains(char::is_whitespace),
+        "`{name}` is not a variable's name"
+    );
+    Ok(value.map(|value| EnvironmentVariable {
+        name: name.to_owned(),
+        value,
+    }))
 }
 
 fn initiator() -> String {
-    User::from_uid(Uid::current()).ok().flatten().map_or_else(|| Uid::current().to_string(), |user| user.name)
+    User::from_uid(Uid::current())
+        .ok()
+        .flatten()
+        .map_or_else(|| Uid::current().to_string(), |user| user.name)
+}
+
+/// Colours for a terminal.
+fn color() -> Color {
+    if io::stderr().is_terminal() {
+        Color::Always
+    } else {
+        Color::Never
+    }
 }
 
 /// Says on standard error how the build ended, and gives the exit code.
 fn report(outcome: Outcome, json: bool) -> Exit {
-    let Outcome { build, rejected, fault } = outcome;
+    let Outcome {
+        build,
+        rejected,
+        fault,
+    } = outcome;
     if let Some(rejected) = &rejected {
-        let rendered = buildspec_parser::output::text(&rejected.diagnostics, &rejected.text, &rejected.name);
-        tell(rendered.trim_end());
+        for diagnostic in &rejected.diagnostics {
+            tell(output::text(
+                diagnostic,
+                &rejected.name,
+                &rejected.text,
+                color(),
+            ));
+        }
     }
     if let Some(fault) = fault {
         Failure::fault(fault).report();
@@ -174,12 +233,22 @@ fn report(outcome: Outcome, json: bool) -> Exit {
     if !json {
         for artifact in &build.artifacts {
             for file in &artifact.files {
-                tell(format_args!("artifact: {}", Path::new(&artifact.location).join(file).display()));
+                tell(format_args!(
+                    "artifact: {}",
+                    Path::new(&artifact.location).join(file).display()
+                ));
             }
         }
-        tell(format_args!("build {} {}", build.id, build.build_status.name()));
+        tell(format_args!(
+            "build {} {}",
+            build.id,
+            build.build_status.name()
+        ));
     }
-    let provisioned = build.phases.iter().any(|phase| phase.phase_type > PhaseType::Provisioning && phase.phase_status.is_some());
+    let provisioned = build
+        .phases
+        .iter()
+        .any(|phase| phase.phase_type > PhaseType::Provisioning && phase.phase_status.is_some());
     match build.build_status {
         Status::Succeeded => Exit::Success,
         Status::Failed if rejected.is_some() => Exit::Invalid,
@@ -201,7 +270,10 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         fs::write(file.path(), "# comment\n\nA=1\nB=x=y z\n").unwrap();
         let variables = environment(&["A=2".to_owned()], &[file.path().to_owned()]).unwrap();
-        let pairs: Vec<_> = variables.iter().map(|v| (v.name.as_str(), v.value.as_str())).collect();
+        let pairs: Vec<_> = variables
+            .iter()
+            .map(|v| (v.name.as_str(), v.value.as_str()))
+            .collect();
         assert_eq!(pairs, [("A", "1"), ("B", "x=y z"), ("A", "2")]);
     }
 

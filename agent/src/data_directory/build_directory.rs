@@ -31,7 +31,11 @@ impl BuildDirectory {
     /// Makes an empty directory and locks it.
     pub(super) fn create(path: PathBuf) -> Result<Self, DirectoryError> {
         create_private(&path)?;
-        let held = || DirectoryError::new("lock directory", &path)(io::Error::other("another process holds it"));
+        let held = || {
+            DirectoryError::new("lock directory", &path)(io::Error::other(
+                "another process holds it",
+            ))
+        };
         let lock = lock(&path)?.ok_or_else(held)?;
         Ok(Self { path, _lock: lock })
     }
@@ -46,7 +50,14 @@ impl BuildDirectory {
 
     /// Makes what a build needs in a new directory.
     pub(super) fn populate(&self, executor: &Path) -> Result<(), DirectoryError> {
-        for part in ["channel", "channel/spool", "channel/artifacts", "readonly", "readonly/bin", "output"] {
+        for part in [
+            "channel",
+            "channel/spool",
+            "channel/artifacts",
+            "readonly",
+            "readonly/bin",
+            "output",
+        ] {
             let part = self.path.join(part);
             fs::create_dir(&part).map_err(DirectoryError::new("create directory", &part))?;
         }
@@ -78,7 +89,9 @@ impl BuildDirectory {
 
     /// The collected artifact with this index in the plan, inside the channel.
     pub fn artifact(&self, index: usize) -> PathBuf {
-        self.channel().join(channel::ARTIFACTS).join(index.to_string())
+        self.channel()
+            .join(channel::ARTIFACTS)
+            .join(index.to_string())
     }
 
     /// The container's `/codebuild/readonly`.
@@ -130,7 +143,7 @@ mod tests {
         drop(held);
         let taken = data.take_over_build(build).unwrap().unwrap();
         assert_eq!(taken.remove().unwrap(), Removal::Complete);
-        assert_eq!(data.builds().unwrap(), []);
+        assert!(data.builds().unwrap().is_empty());
     }
 
     #[test]

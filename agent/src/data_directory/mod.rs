@@ -38,7 +38,11 @@ impl DirectoryError {
     /// Describes an error; made for `map_err`.
     pub(crate) fn new(operation: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
-        move |source| Self { operation, path, source }
+        move |source| Self {
+            operation,
+            path,
+            source,
+        }
     }
 }
 
@@ -96,9 +100,12 @@ impl DataDirectory {
     /// The builds that have a directory.
     pub fn builds(&self) -> Result<Vec<Uuid>, DirectoryError> {
         let builds = self.root.join("builds");
-        let entries = fs::read_dir(&builds).map_err(DirectoryError::new("read directory", &builds))?;
+        let entries =
+            fs::read_dir(&builds).map_err(DirectoryError::new("read directory", &builds))?;
         let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-        Ok(names.filter_map(|name| Uuid::parse_str(&name).ok()).collect())
+        Ok(names
+            .filter_map(|name| Uuid::parse_str(&name).ok())
+            .collect())
     }
 
     /// Without it, a directory could be taken over between its creation and its locking.

@@ -5,7 +5,9 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use bollard::errors::Error as ClientError;
-use bollard::models::{ContainerCreateBody, HostConfig, HostConfigLogConfig, Mount as EngineMount, MountType};
+use bollard::models::{
+    ContainerCreateBody, HostConfig, HostConfigLogConfig, Mount as EngineMount, MountType,
+};
 use bollard::query_parameters::{
     CreateContainerOptions, InspectContainerOptions, ListContainersOptions, RemoveContainerOptions,
     StartContainerOptions, WaitContainerOptions,
@@ -13,14 +15,13 @@ use bollard::query_parameters::{
 use futures_util::StreamExt;
 use uuid::Uuid;
 
-use super::network::NETWORK;
-use super::{DockerError, Engine, is_not_found};
+use super::{DockerError, Engine};
 
 /// Label with the UUID of the build a container belongs to.
-pub const LABEL_BUILD: &str = "buildspec-agent.build";
+pub(super) const LABEL_BUILD: &str = "buildspec-agent.build";
 
 /// Label with the data directory of the agent a container belongs to.
-pub const LABEL_DATA_DIRECTORY: &str = "buildspec-agent.data-directory";
+pub(super) const LABEL_DATA_DIRECTORY: &str = "buildspec-agent.data-directory";
 
 /// Name of a build's container, which follows from the build: whoever knows the build can remove
 /// the container, even when the answer to its creation was lost.
@@ -77,8 +78,8 @@ pub struct ContainerSpec {
     pub memory_directories: Vec<(String, String)>,
     /// Capabilities besides the engine's default ones.
     pub capabilities: Vec<String>,
-    /// Whether it joins the network of build containers, or has none.
-    pub networked: bool,
+    /// Network it joins: the engine's name of one, or `none`.
+    pub network: String,
 }
 
 /// A container that was made for a build.
@@ -110,32 +111,58 @@ pub struct OwnedContainer {
 
 impl Engine {
     /// Makes a container and starts it.
-    pub async fn start_container(&self, spec: ContainerSpec) -> Result<BuildContainer, DockerError> {
+    pub async fn start_container(
+        &self,
+        spec: ContainerSpec,
+    ) -> Result<BuildContainer, DockerError> {
         let name = spec.name.clone();
-        let options = CreateContainerOptions { name: Some(name.to_string()), ..CreateContainerOptions::default() };
+        let options = CreateContainerOptions {
+            name: Some(name.to_string()),
+            ..CreateContainerOptions::default()
+        };
         let body = create_body(spec);
         let created = self.client.create_container(Some(options), body).await;
         created.map_err(DockerError::request(format!("create container {name}")))?;
-        let container = BuildContainer { engine: self.clone(), name };
-        let started = self.client.start_container(&container.name.0, None::<StartContainerOptions>).await;
-        started.map_err(DockerError::request(format!("start container {}", container.name)))?;
+        let container = BuildContainer {
+            engine: self.clone(),
+            name,
+        };
+        let started = self
+            .client
+            .start_container(&container.name.0, None::<StartContainerOptions>)
+            .await;
+        started.map_err(DockerError::request(format!(
+            "start container {}",
+            container.name
+        )))?;
         Ok(container)
     }
 
     /// Removes a container with all its processes. One that does not exist is removed already.
     pub async fn remove_container(&self, name: &str) -> Result<(), DockerError> {
-        let options = RemoveContainerOptions { force: true, v: true, ..RemoveContainerOptions::default() };
+        let options = RemoveContainerOptions {
+            force: true,
+            v: true,
+            ..RemoveContainerOptions::default()
+        };
         match self.client.remove_container(name, Some(options)).await {
-            Ok(()) => Ok(()),
-            Err(error) if is_not_found(&error) => Ok(()),
-            // Another process is at it.
-            Err(ClientError::DockerResponseServerError { status_code: 409, .. }) => Ok(()),
-            Err(error) => Err(DockerError::request(format!("remove container {name}"))(error)),
+            // 409: another process is at it.
+            Ok(())
+            | Err(ClientError::DockerResponseServerError {
+                status_code: 404 | 409,
+                ..
+            }) => Ok(()),
+            Err(error) => Err(DockerError::request(format!("remove container {name}"))(
+                error,
+            )),
         }
     }
 
     /// Finds the containers that belong to a data directory, running or not.
-    pub async fn containers_of(&self, data_directory: &Path) -> Result<Vec<OwnedContainer>, DockerError> {
+    pub async fn containers_of(
+        &self,
+        data_directory: &Path,
+    ) -> Result<Vec<OwnedContainer>, DockerError> {
         let label = format!("{LABEL_DATA_DIRECTORY}={}", data_directory.display());
         let options = ListContainersOptions {
             all: true,
@@ -148,7 +175,11 @@ impl Engine {
             .into_iter()
             .filter_map(|container| {
                 let build = container.labels?.get(LABEL_BUILD)?.parse().ok()?;
-                Some(OwnedContainer { id: container.id?, build, image: container.image.unwrap_or_default() })
+                Some(OwnedContainer {
+                    id: container.id?,
+                    build,
+                    image: container.image.unwrap_or_default(),
+                })
             })
             .collect())
     }
@@ -167,8 +198,11 @@ fn create_body(spec: ContainerSpec) -> ContainerCreateBody {
         tmpfs: Some(spec.memory_directories.into_iter().collect()),
         cap_add: Some(spec.capabilities),
         // The executor writes the log to the spool; a log driver would copy it once more.
-        log_config: Some(HostConfigLogConfig { typ: Some("none".to_owned()), config: None }),
-        network_mode: Some(if spec.networked { NETWORK.to_owned() } else { "none".to_owned() }),
+        log_config: Some(HostConfigLogConfig {
+            typ: Some("none".to_owned()),
+            config: None,
+        }),
+        network_mode: Some(spec.network),
         ..HostConfig::default()
     };
     ContainerCreateBody {
@@ -180,7 +214,10 @@ fn create_body(spec: ContainerSpec) -> ContainerCreateBody {
         working_dir: Some(spec.working_directory),
         labels: Some(HashMap::from([
             (LABEL_BUILD.to_owned(), spec.build.to_string()),
-            (LABEL_DATA_DIRECTORY.to_owned(), spec.data_directory.to_string_lossy().into_owned()),
+            (
+                LABEL_DATA_DIRECTORY.to_owned(),
+                spec.data_directory.to_string_lossy().into_owned(),
+            ),
         ])),
         host_config: Some(host_config),
         ..ContainerCreateBody::default()
@@ -191,17 +228,25 @@ impl BuildContainer {
     /// Waits for the end of the container's first process.
     pub async fn wait(&self) -> Result<ContainerExit, DockerError> {
         let mut answers = std::pin::pin!(
-            self.engine.client.wait_container(&self.name.0, None::<WaitContainerOptions>)
+            self.engine
+                .client
+                .wait_container(&self.name.0, None::<WaitContainerOptions>)
         );
         let code = match answers.next().await {
             Some(Ok(answer)) => answer.status_code,
             Some(Err(ClientError::DockerContainerWaitError { code, .. })) => code,
             Some(Err(error)) => {
-                return Err(DockerError::request(format!("wait for container {}", self.name))(error));
+                return Err(DockerError::request(format!(
+                    "wait for container {}",
+                    self.name
+                ))(error));
             }
             None => -1,
         };
-        Ok(ContainerExit { code, out_of_memory: self.ran_out_of_memory().await })
+        Ok(ContainerExit {
+            code,
+            out_of_memory: self.ran_out_of_memory().await,
+        })
     }
 
     /// Removes the container with all its processes.
@@ -210,7 +255,14 @@ impl BuildContainer {
     }
 
     async fn ran_out_of_memory(&self) -> bool {
-        let inspected = self.engine.client.inspect_container(&self.name.0, None::<InspectContainerOptions>).await;
-        inspected.ok().and_then(|container| container.state?.oom_killed).unwrap_or(false)
+        let inspected = self
+            .engine
+            .client
+            .inspect_container(&self.name.0, None::<InspectContainerOptions>)
+            .await;
+        inspected
+            .ok()
+            .and_then(|container| container.state?.oom_killed)
+            .unwrap_or(false)
     }
 }

@@ -12,20 +12,32 @@ impl Engine {
         match self.client.inspect_image(image).await {
             Ok(_) => Ok(()),
             Err(error) if is_not_found(&error) => self.pull_image(image).await,
-            Err(error) => Err(DockerError::request(format!("inspect image {image}"))(error)),
+            Err(error) => Err(DockerError::request(format!("inspect image {image}"))(
+                error,
+            )),
         }
     }
 
     async fn pull_image(&self, image: &str) -> Result<(), DockerError> {
         tracing::info!(image, "pulling image {image}");
-        let options = CreateImageOptions { from_image: Some(with_tag(image)), ..CreateImageOptions::default() };
-        let pulled: Result<Vec<_>, _> = self.client.create_image(Some(options), None, None).try_collect().await;
+        let options = CreateImageOptions {
+            from_image: Some(with_tag(image)),
+            ..CreateImageOptions::default()
+        };
+        let pulled: Result<Vec<_>, _> = self
+            .client
+            .create_image(Some(options), None, None)
+            .try_collect()
+            .await;
         match pulled {
             Ok(_) => Ok(()),
             Err(
                 ClientError::DockerResponseServerError { message, .. }
                 | ClientError::DockerStreamError { error: message },
-            ) => Err(DockerError::Pull { image: image.to_owned(), message }),
+            ) => Err(DockerError::Pull {
+                image: image.to_owned(),
+                message,
+            }),
             Err(error) => Err(DockerError::request(format!("pull image {image}"))(error)),
         }
     }
@@ -34,7 +46,11 @@ impl Engine {
 /// An image's name with a tag: without one the engine would pull every tag there is.
 fn with_tag(image: &str) -> String {
     let last = image.rsplit('/').next().unwrap_or(image);
-    if last.contains([':', '@']) { image.to_owned() } else { format!("{image}:latest") }
+    if last.contains([':', '@']) {
+        image.to_owned()
+    } else {
+        format!("{image}:latest")
+    }
 }
 
 #[cfg(test)]

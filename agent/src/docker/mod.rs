@@ -2,7 +2,6 @@
 
 mod container;
 mod image;
-mod network;
 
 use bollard::Docker;
 use bollard::errors::Error as ClientError;
@@ -50,7 +49,10 @@ impl DockerError {
     /// Describes a refused request; made for `map_err`.
     fn request(operation: impl Into<String>) -> impl FnOnce(ClientError) -> Self {
         let operation = operation.into();
-        move |error| Self::Request { operation, source: error.into() }
+        move |error| Self::Request {
+            operation,
+            source: error.into(),
+        }
     }
 
     /// What a person can do about it, where that is known.
@@ -70,8 +72,10 @@ impl Engine {
     /// Connects to the engine at a `unix://` address and agrees with it on an API version. Build
     /// directories are mounted into containers, so the engine has to run on this machine.
     pub async fn connect(address: &str) -> Result<Self, DockerError> {
-        let unreachable =
-            |error: ClientError| DockerError::Unreachable { address: address.to_owned(), source: error.into() };
+        let unreachable = |error: ClientError| DockerError::Unreachable {
+            address: address.to_owned(),
+            source: error.into(),
+        };
         let client = Docker::connect_with_host(address).map_err(unreachable)?;
         let client = client.negotiate_version().await.map_err(unreachable)?;
         Ok(Self { client })
@@ -80,5 +84,11 @@ impl Engine {
 
 /// Whether the engine says that the thing does not exist.
 fn is_not_found(error: &ClientError) -> bool {
-    matches!(error, ClientError::DockerResponseServerError { status_code: 404, .. })
+    matches!(
+        error,
+        ClientError::DockerResponseServerError {
+            status_code: 404,
+            ..
+        }
+    )
 }

@@ -8,7 +8,6 @@ use std::path::PathBuf;
 
 use executor::protocol::spool::{Segments, SpoolWriter, segment_name};
 use jiff::Timestamp;
-use jiff::tz::TimeZone;
 
 use crate::model::{PhaseContext, Status};
 
@@ -26,27 +25,44 @@ impl Segments for Directory {
 
     fn create(&mut self, number: u32) -> io::Result<File> {
         let path = self.0.join(segment_name(number));
-        OpenOptions::new().append(true).create_new(true).mode(0o600).open(path)
+        OpenOptions::new()
+            .append(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(path)
     }
 }
 
 impl AgentLog {
     /// Starts writing with a new segment of the spool.
     pub fn start(spool: PathBuf, segment: u32, sequence: u64) -> io::Result<Self> {
-        Ok(Self { writer: SpoolWriter::start(Directory(spool), segment, sequence)? })
+        Ok(Self {
+            writer: SpoolWriter::start(Directory(spool), segment, sequence)?,
+        })
     }
 
     /// Writes one line in CodeBuild's form: `[Container] 2026/01/31 12:34:56.123456 text`.
     pub fn line(&mut self, text: &str) -> io::Result<()> {
-        let time = Timestamp::now().to_zoned(TimeZone::UTC).strftime("%Y/%m/%d %H:%M:%S.%6f");
-        self.writer.log(format!("[Container] {time} {text}\n").as_bytes())
+        let time = Timestamp::now().strftime("%Y/%m/%d %H:%M:%S.%6f");
+        self.writer
+            .log(format!("[Container] {time} {text}\n").as_bytes())
     }
 
     /// Writes the two lines that end a phase.
-    pub fn phase_complete(&mut self, phase: &str, status: Status, context: &PhaseContext) -> io::Result<()> {
+    pub fn phase_complete(
+        &mut self,
+        phase: &str,
+        status: Status,
+        context: &PhaseContext,
+    ) -> io::Result<()> {
         self.line(&format!("Phase complete: {phase} State: {}", status.name()))?;
-        let PhaseContext { status_code, message } = context;
-        self.line(&format!("Phase context status code: {status_code} Message: {message}"))
+        let PhaseContext {
+            status_code,
+            message,
+        } = context;
+        self.line(&format!(
+            "Phase context status code: {status_code} Message: {message}"
+        ))
     }
 
     /// Where the next writer goes on: number of its first segment and of its first record.

@@ -50,7 +50,10 @@ pub enum FollowError {
 impl FollowError {
     fn read<E: Into<io::Error>>(path: &Path) -> impl FnOnce(E) -> Self {
         let path = path.to_owned();
-        move |error| Self::Read { path, source: error.into() }
+        move |error| Self::Read {
+            path,
+            source: error.into(),
+        }
     }
 }
 
@@ -66,8 +69,16 @@ impl SpoolFollower {
     /// Starts following from `position`. Segments are removed once they are read to their end.
     pub fn start(spool: PathBuf, position: Position) -> io::Result<Self> {
         let (sender, batches) = mpsc::channel(BATCHES);
-        let finish = Arc::new(EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?);
-        let thread = Follow { spool, position, file: None, buffer: Vec::new(), finish: Arc::clone(&finish) };
+        let finish = Arc::new(EventFd::from_flags(
+            EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK,
+        )?);
+        let thread = Follow {
+            spool,
+            position,
+            file: None,
+            buffer: Vec::new(),
+            finish: Arc::clone(&finish),
+        };
         // Waited for through the channel, which closes when the thread ends.
         tokio::task::spawn_blocking(move || {
             if let Err(error) = thread.run(&sender) {
@@ -105,7 +116,10 @@ impl Follow {
         let inotify = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK)
             .map_err(FollowError::read(&self.spool))?;
         inotify
-            .add_watch(&self.spool, AddWatchFlags::IN_MODIFY | AddWatchFlags::IN_CREATE)
+            .add_watch(
+                &self.spool,
+                AddWatchFlags::IN_MODIFY | AddWatchFlags::IN_CREATE,
+            )
             .map_err(FollowError::read(&self.spool))?;
         let mut finished = false;
         loop {
@@ -151,7 +165,10 @@ impl Follow {
                 Err(error) => return Err(FollowError::read(&path)(error)),
             },
         };
-        let read = file.by_ref().take(READ_BYTES as u64).read_to_end(&mut self.buffer);
+        let read = file
+            .by_ref()
+            .take(READ_BYTES as u64)
+            .read_to_end(&mut self.buffer);
         read.map_err(FollowError::read(&path))
     }
 
@@ -165,24 +182,35 @@ impl Follow {
         }
         self.position.offset += start as u64;
         self.buffer.drain(..start);
-        Ok(Batch { records, end: self.position })
+        Ok(Batch {
+            records,
+            end: self.position,
+        })
     }
 
     fn enter_next_segment(&mut self) -> Result<(), FollowError> {
         if !self.buffer.is_empty() {
-            return Err(SpoolError::Damaged { expected: self.position.sequence }.into());
+            return Err(SpoolError::Damaged {
+                expected: self.position.sequence,
+            }
+            .into());
         }
         let path = self.spool.join(segment_name(self.position.segment));
         self.file = None;
         fs::remove_file(&path).map_err(FollowError::read(&path))?;
-        self.position = Position { segment: self.position.segment + 1, offset: 0, ..self.position };
+        self.position = Position {
+            segment: self.position.segment + 1,
+            offset: 0,
+            ..self.position
+        };
         Ok(())
     }
 }
 
 /// Waits until something happens in the spool, or for a while.
 fn wait(inotify: &Inotify, finish: &EventFd) -> io::Result<()> {
-    let mut descriptors = [inotify.as_fd(), finish.as_fd()].map(|fd| PollFd::new(fd, PollFlags::POLLIN));
+    let mut descriptors =
+        [inotify.as_fd(), finish.as_fd()].map(|fd| PollFd::new(fd, PollFlags::POLLIN));
     match poll(&mut descriptors, PollTimeout::from(LOOK_MILLIS)) {
         Ok(_) | Err(nix::Error::EINTR) => {}
         Err(error) => return Err(error.into()),
@@ -204,7 +232,9 @@ mod tests {
         let mut text = Vec::new();
         while let Some(batch) = follower.next().await {
             for record in batch.unwrap().records {
-                let Body::Log(bytes) = record.body else { panic!("no event was written") };
+                let Body::Log(bytes) = record.body else {
+                    panic!("no event was written")
+                };
                 text.extend(bytes);
             }
         }
@@ -223,8 +253,14 @@ mod tests {
         second.line("two").unwrap();
         follower.finish();
         let text = text(&mut follower).await;
-        assert!(text.find("one").unwrap() < text.find("two").unwrap(), "{text}");
-        assert!(!path.join(segment_name(1)).exists(), "a segment that was read is removed");
+        assert!(
+            text.find("one").unwrap() < text.find("two").unwrap(),
+            "{text}"
+        );
+        assert!(
+            !path.join(segment_name(1)).exists(),
+            "a segment that was read is removed"
+        );
     }
 
     #[tokio::test]

@@ -55,7 +55,11 @@ enum JsonLine<'a> {
 impl<W: Write + Send> JsonSink<W> {
     /// Writes to `output`.
     pub fn new(output: W) -> Self {
-        Self { output, lines: Lines::default(), line_micros: 0 }
+        Self {
+            output,
+            lines: Lines::default(),
+            line_micros: 0,
+        }
     }
 }
 
@@ -69,7 +73,9 @@ impl<W: Write + Send> LogSink for JsonSink<W> {
     fn log(&mut self, time_micros: u64, bytes: &[u8]) -> io::Result<()> {
         self.line_micros = time_micros;
         let timestamp = time_micros / 1000;
-        self.lines.push(bytes, |message| write_line(&mut self.output, &JsonLine::Log { timestamp, message }))?;
+        self.lines.push(bytes, |message| {
+            write_line(&mut self.output, &JsonLine::Log { timestamp, message })
+        })?;
         self.output.flush()
     }
 
@@ -81,7 +87,9 @@ impl<W: Write + Send> LogSink for JsonSink<W> {
 
     fn finished(&mut self, build: &Build) -> io::Result<()> {
         let timestamp = self.line_micros / 1000;
-        self.lines.finish(|message| write_line(&mut self.output, &JsonLine::Log { timestamp, message }))?;
+        self.lines.finish(|message| {
+            write_line(&mut self.output, &JsonLine::Log { timestamp, message })
+        })?;
         write_line(&mut self.output, &JsonLine::Build { build })?;
         self.output.flush()
     }
@@ -98,6 +106,9 @@ mod tests {
         sink.log(1_000, b"he").unwrap();
         sink.log(2_000, b"llo\nrest").unwrap();
         drop(sink);
-        assert_eq!(String::from_utf8(output).unwrap(), "{\"type\":\"log\",\"timestamp\":2,\"message\":\"hello\\n\"}\n");
+        assert_eq!(
+            String::from_utf8(output).unwrap(),
+            "{\"type\":\"log\",\"timestamp\":2,\"message\":\"hello\\n\"}\n"
+        );
     }
 }

@@ -45,7 +45,10 @@ pub struct BuildPhase {
     #[serde(serialize_with = "seconds")]
     pub start_time: Timestamp,
     /// When it was left; `COMPLETED` never is.
-    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "optional_seconds")]
+    #[serde(
+        skip_serializing_if = "Option::is_none",
+        serialize_with = "optional_seconds"
+    )]
     pub end_time: Option<Timestamp>,
     /// Its length in whole seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -139,12 +142,22 @@ pub struct Artifact {
 }
 
 /// Times are JSON numbers: seconds since 1970, whole milliseconds.
-#[expect(clippy::cast_precision_loss, reason = "milliseconds of this age fit a double exactly")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "milliseconds of this age fit a double exactly"
+)]
 fn seconds<S: Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_f64(time.as_millisecond() as f64 / 1000.0)
 }
 
-fn optional_seconds<S: Serializer>(time: &Option<Timestamp>, serializer: S) -> Result<S::Ok, S::Error> {
+#[expect(
+    clippy::ref_option,
+    reason = "serde hands over a reference to the field"
+)]
+fn optional_seconds<S: Serializer>(
+    time: &Option<Timestamp>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
     match time {
         Some(time) => seconds(time, serializer),
         None => serializer.serialize_none(),

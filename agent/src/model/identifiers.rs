@@ -27,7 +27,9 @@ impl FromStr for ProjectName {
         let valid = (2..=255).contains(&text.len())
             && text.bytes().all(allowed)
             && text.starts_with(|first: char| first.is_ascii_alphanumeric());
-        valid.then(|| Self(text.to_owned())).ok_or_else(|| InvalidName(text.to_owned()))
+        valid
+            .then(|| Self(text.to_owned()))
+            .ok_or_else(|| InvalidName(text.to_owned()))
     }
 }
 
@@ -54,9 +56,20 @@ impl fmt::Display for ProjectName {
 impl ProjectName {
     /// The nearest valid name to a directory's or a person's choice: other characters become `-`.
     pub fn from_lossy(text: &str) -> Self {
-        let name: String =
-            text.chars().map(|c| if c.is_ascii_alphanumeric() || c == '_' { c } else { '-' }).take(255).collect();
-        name.trim_start_matches(['-', '_']).parse().unwrap_or_else(|_| Self("local".to_owned()))
+        let name: String = text
+            .chars()
+            .map(|c| {
+                if c.is_ascii_alphanumeric() || c == '_' {
+                    c
+                } else {
+                    '-'
+                }
+            })
+            .take(255)
+            .collect();
+        name.trim_start_matches(['-', '_'])
+            .parse()
+            .unwrap_or_else(|_| Self("local".to_owned()))
     }
 }
 
@@ -72,7 +85,10 @@ pub struct BuildId {
 impl BuildId {
     /// A new build of a project.
     pub fn new(project: ProjectName) -> Self {
-        Self { project, uuid: Uuid::new_v4() }
+        Self {
+            project,
+            uuid: Uuid::new_v4(),
+        }
     }
 }
 
@@ -104,7 +120,12 @@ mod tests {
 
     #[test]
     fn any_directory_name_gives_a_project_name() {
-        for (directory, name) in [("my project", "my-project"), ("..", "local"), ("-x.y", "x-y"), ("é", "local")] {
+        for (directory, name) in [
+            ("my project", "my-project"),
+            ("..", "local"),
+            ("-x.y", "x-y"),
+            ("é", "local"),
+        ] {
             assert_eq!(ProjectName::from_lossy(directory).to_string(), name);
         }
     }

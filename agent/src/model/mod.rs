@@ -10,5 +10,6 @@ pub use executor::protocol::{PhaseContext, Status};
 pub use identifiers::{BuildId, InvalidName, ProjectName};
 pub use overrides::{Overrides, OverridesError};
 pub use request::{
-    ArtifactDestination, BuildRequest, BuildspecChoice, EnvironmentVariable, Placement, SourceLocation,
+    ArtifactDestination, BuildRequest, BuildspecChoice, EnvironmentVariable, Placement,
+    SourceLocation,
 };

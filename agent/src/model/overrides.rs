@@ -85,7 +85,10 @@ pub enum OverridesError {
 }
 
 fn invalid(member: &str, reason: impl Into<String>) -> OverridesError {
-    OverridesError::Invalid { member: member.to_owned(), reason: reason.into() }
+    OverridesError::Invalid {
+        member: member.to_owned(),
+        reason: reason.into(),
+    }
 }
 
 /// One entry of `environmentVariablesOverride`.
@@ -113,9 +116,11 @@ impl Overrides {
     /// CLI writes them.
     pub fn parse(text: &str) -> Result<Self, OverridesError> {
         let value: Value = if text.trim_start().starts_with('{') {
-            serde_json::from_str(text).map_err(|error| OverridesError::NotReadable(error.to_string()))?
+            serde_json::from_str(text)
+                .map_err(|error| OverridesError::NotReadable(error.to_string()))?
         } else {
-            serde_yaml::from_str(text).map_err(|error| OverridesError::NotReadable(error.to_string()))?
+            serde_yaml::from_str(text)
+                .map_err(|error| OverridesError::NotReadable(error.to_string()))?
         };
         let Value::Object(members) = value else {
             return Err(OverridesError::NotAnObject);
@@ -138,7 +143,10 @@ impl Overrides {
                         return Err(OverridesError::Unsupported(member));
                     }
                 }
-                "projectName" | "buildspecOverride" | "imageOverride" | "timeoutInMinutesOverride"
+                "projectName"
+                | "buildspecOverride"
+                | "imageOverride"
+                | "timeoutInMinutesOverride"
                 | "environmentVariablesOverride" => {
                     if !absent {
                         overrides.set(&member, value)?;
@@ -167,25 +175,44 @@ impl Overrides {
 }
 
 fn timeout(member: &str, value: &Value) -> Result<Duration, OverridesError> {
-    let minutes = value.as_u64().filter(|minutes| TIMEOUT_MINUTES.contains(minutes));
-    let minutes = minutes.ok_or_else(|| invalid(member, "has to be a whole number from 5 to 2160"))?;
+    let minutes = value
+        .as_u64()
+        .filter(|minutes| TIMEOUT_MINUTES.contains(minutes));
+    let minutes =
+        minutes.ok_or_else(|| invalid(member, "has to be a whole number from 5 to 2160"))?;
     Ok(Duration::from_secs(minutes * 60))
 }
 
 fn variables(member: &str, value: Value) -> Result<Vec<EnvironmentVariable>, OverridesError> {
-    let entries: Vec<VariableInput> = serde_json::from_value(value)
-        .map_err(|error| invalid(member, format!("has to be a list of {{name, value, type}}: {error}")))?;
+    let entries: Vec<VariableInput> = serde_json::from_value(value).map_err(|error| {
+        invalid(
+            member,
+            format!("has to be a list of {{name, value, type}}: {error}"),
+        )
+    })?;
     entries
         .into_iter()
         .map(|entry| {
-            if entry.name.is_empty() || entry.name.contains(['=', '\0']) || entry.value.contains('\0') {
-                return Err(invalid(member, format!("has a variable that cannot be set: `{}`", entry.name)));
+            if entry.name.is_empty()
+                || entry.name.contains(['=', '\0'])
+                || entry.value.contains('\0')
+            {
+                return Err(invalid(
+                    member,
+                    format!("has a variable that cannot be set: `{}`", entry.name),
+                ));
             }
             if entry.kind != VariableType::Plaintext {
-                let reason = format!("has `{}`, whose type is not supported yet; only PLAINTEXT is", entry.name);
+                let reason = format!(
+                    "has `{}`, whose type is not supported yet; only PLAINTEXT is",
+                    entry.name
+                );
                 return Err(invalid(member, reason));
             }
-            Ok(EnvironmentVariable { name: entry.name, value: entry.value })
+            Ok(EnvironmentVariable {
+                name: entry.name,
+                value: entry.value,
+            })
         })
         .collect()
 }
@@ -206,8 +233,12 @@ mod tests {
         assert_eq!(overrides.project_name.as_deref(), Some("demo"));
         assert_eq!(overrides.buildspec.as_deref(), Some("ci.yml"));
         assert_eq!(overrides.image.as_deref(), Some("a:1"));
-        assert_eq!(overrides.timeout, Some(Duration::from_secs(300)));
-        let names: Vec<_> = overrides.environment_variables.iter().map(|v| v.name.as_str()).collect();
+        assert_eq!(overrides.timeout, Some(Duration::from_mins(5)));
+        let names: Vec<_> = overrides
+            .environment_variables
+            .iter()
+            .map(|v| v.name.as_str())
+            .collect();
         assert_eq!(names, ["A", "B"]);
     }
 
@@ -237,11 +268,20 @@ mod tests {
             ("[]", "not an object"),
             ("{", "not JSON"),
             (r#"{"imagOverride": "a"}"#, "`imagOverride` is not a member"),
-            (r#"{"imageOverride": 1}"#, "`imageOverride` has to be a string"),
+            (
+                r#"{"imageOverride": 1}"#,
+                "`imageOverride` has to be a string",
+            ),
             (r#"{"timeoutInMinutesOverride": 4}"#, "from 5 to 2160"),
             (r#"{"timeoutInMinutesOverride": 5.5}"#, "whole number"),
-            (r#"{"environmentVariablesOverride": [{"name": "A"}]}"#, "missing field `value`"),
-            (r#"{"environmentVariablesOverride": [{"name": "A=B", "value": ""}]}"#, "cannot be set: `A=B`"),
+            (
+                r#"{"environmentVariablesOverride": [{"name": "A"}]}"#,
+                "missing field `value`",
+            ),
+            (
+                r#"{"environmentVariablesOverride": [{"name": "A=B", "value": ""}]}"#,
+                "cannot be set: `A=B`",
+            ),
             (
                 r#"{"environmentVariablesOverride": [{"name": "A", "value": "x", "type": "PARAMETER_STORE"}]}"#,
                 "has `A`, whose type is not supported yet",

@@ -68,9 +68,18 @@ impl BuildspecChoice {
         if text.is_empty() || text.starts_with("arn:") {
             return None;
         }
-        let is_mapping = || matches!(serde_yaml::from_str(text), Ok(serde_yaml::Value::Mapping(_)));
+        let is_mapping = || {
+            matches!(
+                serde_yaml::from_str(text),
+                Ok(serde_yaml::Value::Mapping(_))
+            )
+        };
         let inline = text.contains('\n') || is_mapping();
-        Some(if inline { Self::Inline(text.to_owned()) } else { Self::Path(text.to_owned()) })
+        Some(if inline {
+            Self::Inline(text.to_owned())
+        } else {
+            Self::Path(text.to_owned())
+        })
     }
 }
 
@@ -115,9 +124,21 @@ mod tests {
         let inline = |text: &str| Some(BuildspecChoice::Inline(text.to_owned()));
         let path = |text: &str| Some(BuildspecChoice::Path(text.to_owned()));
         for (label, text, expected) in [
-            ("several lines", "version: 0.2\nphases: {}", inline("version: 0.2\nphases: {}")),
-            ("JSON on one line", r#"{"version":0.2}"#, inline(r#"{"version":0.2}"#)),
-            ("a mapping on one line", "version: 0.2", inline("version: 0.2")),
+            (
+                "several lines",
+                "version: 0.2\nphases: {}",
+                inline("version: 0.2\nphases: {}"),
+            ),
+            (
+                "JSON on one line",
+                r#"{"version":0.2}"#,
+                inline(r#"{"version":0.2}"#),
+            ),
+            (
+                "a mapping on one line",
+                "version: 0.2",
+                inline("version: 0.2"),
+            ),
             ("a file", "ci/release.yml", path("ci/release.yml")),
             ("nothing", "", None),
             ("an S3 object", "arn:aws:s3:::bucket/key.yml", None),

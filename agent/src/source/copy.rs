@@ -15,7 +15,9 @@ use super::SourceError;
 /// system can do that.
 pub fn copy_tree(from: &Path, to: &Path, stop: &CancellationToken) -> Result<(), SourceError> {
     // The workspace may lie inside the source (a data directory in the working tree).
-    let inside = |entry: &DirEntry| !(entry.file_type().is_dir() && to.starts_with(entry.path()) && entry.depth() > 0);
+    let inside = |entry: &DirEntry| {
+        !(entry.file_type().is_dir() && to.starts_with(entry.path()) && entry.depth() > 0)
+    };
     let mut directories = Vec::new();
     for entry in WalkDir::new(from).into_iter().filter_entry(inside) {
         if stop.is_cancelled() {
@@ -28,7 +30,11 @@ pub fn copy_tree(from: &Path, to: &Path, stop: &CancellationToken) -> Result<(),
             Err(_) => continue,
         };
         let copied = copy_entry(&entry, &target);
-        copied.map_err(|source| SourceError::Copy { from: entry.path().to_owned(), to: target.clone(), source })?;
+        copied.map_err(|source| SourceError::Copy {
+            from: entry.path().to_owned(),
+            to: target.clone(),
+            source,
+        })?;
         if entry.file_type().is_dir() {
             directories.push((entry, target));
         }
@@ -36,8 +42,11 @@ pub fn copy_tree(from: &Path, to: &Path, stop: &CancellationToken) -> Result<(),
     // Last and from the leaves up: a directory without write permission could not be filled.
     for (entry, target) in directories.into_iter().rev() {
         let permissions = entry.metadata()?.permissions();
-        fs::set_permissions(&target, permissions)
-            .map_err(|source| SourceError::Copy { from: entry.into_path(), to: target, source })?;
+        fs::set_permissions(&target, permissions).map_err(|source| SourceError::Copy {
+            from: entry.into_path(),
+            to: target,
+            source,
+        })?;
     }
     Ok(())
 }
@@ -74,7 +83,10 @@ mod tests {
         fs::write(from.join("sub/run.sh"), "x").unwrap();
         fs::set_permissions(from.join("sub/run.sh"), fs::Permissions::from_mode(0o755)).unwrap();
         let old = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000);
-        fs::File::open(from.join("sub/run.sh")).unwrap().set_modified(old).unwrap();
+        fs::File::open(from.join("sub/run.sh"))
+            .unwrap()
+            .set_modified(old)
+            .unwrap();
         symlink("../outside", from.join("link")).unwrap();
         fs::set_permissions(from.join("sub"), fs::Permissions::from_mode(0o555)).unwrap();
 
@@ -83,8 +95,14 @@ mod tests {
         let copy = fs::metadata(to.join("sub/run.sh")).unwrap();
         assert_eq!(copy.permissions().mode() & 0o777, 0o755);
         assert_eq!(copy.modified().unwrap(), old);
-        assert_eq!(fs::read_link(to.join("link")).unwrap(), Path::new("../outside"));
-        assert_eq!(fs::metadata(to.join("sub")).unwrap().permissions().mode() & 0o777, 0o555);
+        assert_eq!(
+            fs::read_link(to.join("link")).unwrap(),
+            Path::new("../outside")
+        );
+        assert_eq!(
+            fs::metadata(to.join("sub")).unwrap().permissions().mode() & 0o777,
+            0o555
+        );
         for directory in [from.join("sub"), to.join("sub")] {
             fs::set_permissions(directory, fs::Permissions::from_mode(0o755)).unwrap();
         }

@@ -31,8 +31,14 @@ pub enum SourceError {
 }
 
 /// Copies a directory of this machine into the workspace.
-pub async fn fetch_directory(from: &Path, to: &Path, stop: &CancellationToken) -> Result<(), SourceError> {
+pub async fn fetch_directory(
+    from: &Path,
+    to: &Path,
+    stop: &CancellationToken,
+) -> Result<(), SourceError> {
     let (from, to, stop) = (from.to_owned(), to.to_owned(), stop.clone());
     let copied = tokio::task::spawn_blocking(move || copy_tree(&from, &to, &stop));
-    copied.await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
+    copied
+        .await
+        .unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
 }

@@ -31,17 +31,29 @@ impl Leftover {
 
 /// Finds what dead agents left in this data directory and on the engine.
 pub async fn leftovers(tools: &Tools) -> anyhow::Result<Vec<Leftover>> {
-    let mut builds: BTreeMap<Uuid, Vec<OwnedContainer>> =
-        tools.data.builds()?.into_iter().map(|build| (build, Vec::new())).collect();
+    let mut builds: BTreeMap<Uuid, Vec<OwnedContainer>> = tools
+        .data
+        .builds()?
+        .into_iter()
+        .map(|build| (build, Vec::new()))
+        .collect();
     for container in tools.engine.containers_of(tools.data.root()).await? {
         builds.entry(container.build).or_default().push(container);
     }
     let mut leftovers = Vec::new();
     for (build, containers) in builds {
         if let Some(directory) = tools.data.take_over_build(build)? {
-            leftovers.push(Leftover { build, containers, directory: Some(directory) });
+            leftovers.push(Leftover {
+                build,
+                containers,
+                directory: Some(directory),
+            });
         } else if !tools.data.has_build(build) {
-            leftovers.push(Leftover { build, containers, directory: None });
+            leftovers.push(Leftover {
+                build,
+                containers,
+                directory: None,
+            });
         }
     }
     Ok(leftovers)
@@ -55,7 +67,10 @@ pub async fn remove(leftover: &Leftover, tools: &Tools, cleaner_image: &str) -> 
     if let Some(directory) = &leftover.directory
         && directory.remove()? == Removal::NeedsRoot
     {
-        let image = leftover.containers.first().map_or(cleaner_image, |container| &container.image);
+        let image = leftover
+            .containers
+            .first()
+            .map_or(cleaner_image, |container| &container.image);
         remove_as_root(leftover.build, image, tools, directory).await?;
     }
     Ok(())

@@ -1,0 +1,112 @@
+//! Collects the problems and knows the texts they are in.
+
+use crate::Parsed;
+use crate::assumptions::MOST_DIAGNOSTICS;
+use crate::code::Code;
+use crate::diagnostic::Diagnostic;
+use crate::model::Buildspec;
+use crate::span::{LineIndex, SourceId, Span};
+use crate::suggest;
+use crate::yaml::{Entry, Node};
+
+/// The texts of one call.
+#[derive(Debug)]
+pub(crate) struct Sources<'t> {
+    buildspec: LineIndex<'t>,
+    patch: Option<LineIndex<'t>>,
+}
+
+impl<'t> Sources<'t> {
+    /// Only a buildspec.
+    pub(crate) fn one(buildspec: &'t str) -> Self {
+        Self {
+            buildspec: LineIndex::new(buildspec),
+            patch: None,
+        }
+    }
+
+    /// The line a span begins on, from 1.
+    pub(crate) fn line(&self, span: Span) -> usize {
+        let index = match span.source {
+            SourceId::Buildspec => &self.buildspec,
+            SourceId::Patch => self.patch.as_ref().unwrap_or(&self.buildspec),
+        };
+        index.line(span.start)
+    }
+}
+
+/// What the readers of the parts share.
+#[derive(Debug)]
+pub(crate) struct Reader<'t> {
+    sources: Sources<'t>,
+    problems: Vec<Diagnostic>,
+    refused: bool,
+}
+
+impl<'t> Reader<'t> {
+    /// A reader that has already found `problems`.
+    pub(crate) fn new(sources: Sources<'t>, problems: Vec<Diagnostic>) -> Self {
+        let refused = problems.iter().any(Diagnostic::is_error);
+        Self {
+            sources,
+            problems,
+            refused,
+        }
+    }
+
+    /// Notes a problem; one of error level refuses the file.
+    pub(crate) fn note(&mut self, problem: Diagnostic) {
+        // The first error is what a refusal quotes: it is kept however full the list is.
+        let first_error = problem.is_error() && !self.refused;
+        self.refused |= problem.is_error();
+        if self.problems.len() < MOST_DIAGNOSTICS || first_error {
+            self.problems.push(problem);
+        }
+    }
+
+    /// Runs a reader whose errors refuse a batch but no single build.
+    pub(super) fn for_batch<T>(&mut self, read: impl FnOnce(&mut Self) -> T) -> T {
+        let refused = self.refused;
+        let value = read(self);
+        self.refused = refused;
+        value
+    }
+
+    /// Whether an error was found.
+    pub(crate) fn refused(&self) -> bool {
+        self.refused
+    }
+
+    /// The line a span begins on, from 1.
+    pub(crate) fn line(&self, span: Span) -> usize {
+        self.sources.line(span)
+    }
+
+    /// Notes a key that is ignored, with the nearest known one.
+    pub(crate) fn unknown_key(&mut self, entry: &Entry<'_>, known: &[&str], place: &str) {
+        let message = format!("`{}` is no key of {place} and is ignored", entry.key);
+        let problem = Diagnostic::new(Code::UnknownKey, entry.key_span, message);
+        self.note(match suggest::nearest(&entry.key, known) {
+            Some(near) => problem
+                .help(format!("did you mean `{near}`?"))
+                .fix(entry.key_span, near),
+            None => problem,
+        });
+    }
+
+    /// Notes a value of the wrong shape.
+    pub(crate) fn wrong_type(&mut self, node: &Node<'_>, what: &str, expected: &str) {
+        let message = format!("{what} is {expected}, and this is {}", node.describe());
+        self.note(Diagnostic::new(Code::WrongType, node.span, message));
+    }
+
+    /// Everything together, in the order of the text.
+    pub(crate) fn finish(mut self, buildspec: Option<Buildspec>) -> Parsed {
+        self.problems
+            .sort_by_key(|problem| (problem.span, problem.code));
+        Parsed {
+            buildspec: buildspec.filter(|_| !self.refused),
+            diagnostics: self.problems,
+        }
+    }
+}
