@@ -28,7 +28,7 @@ pub struct Expectation {
     /// Phases that are not entered.
     #[serde(default)]
     pub skipped: Vec<String>,
-    /// Contexts of the phases that have one, as `CODE: message`.
+    /// Contexts of the phases that have one, as `CODE: message`; `…` at the end stands for any rest.
     #[serde(default)]
     pub contexts: BTreeMap<String, String>,
     /// Lines that the log has in this order, other lines between them; `[Container] ` lines without
