@@ -1,6 +1,11 @@
 //! The program inside a build container, and the protocol in which the agent speaks with it.
 //!
-//! The agent depends on [`protocol`] only. The program itself is built static and embedded in the
-//! agent's binary.
+//! The agent depends on this library only: [`protocol`], and the pure parts that it also shows to
+//! people before a build runs: what is hidden ([`masking`]), which files a pattern takes
+//! ([`globs`]), what follows a phase ([`transitions`]). The program itself is built static and
+//! embedded in the agent's binary.
 
+pub mod globs;
+pub mod masking;
 pub mod protocol;
+pub mod transitions;

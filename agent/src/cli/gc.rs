@@ -64,5 +64,5 @@ pub(super) async fn run(args: GcArgs, global: &GlobalArgs) -> Result<Exit, Failu
     if output.is_empty() && !args.json {
         output.push_str("nothing to remove\n");
     }
-    print(&output)
+    print(output.as_bytes())
 }

@@ -1,7 +1,9 @@
 //! The command line: one file a subcommand, each with its arguments, its `run` and its printing.
 
+mod completions;
 mod exit;
 mod gc;
+mod man;
 mod run;
 mod signals;
 
@@ -59,6 +61,8 @@ enum LogFormat {
 enum Command {
     Run(Box<run::RunArgs>),
     Gc(gc::GcArgs),
+    Completions(completions::CompletionsArgs),
+    Man(man::ManArgs),
 }
 
 /// Runs a parsed command line and gives the program's exit code.
@@ -67,6 +71,8 @@ pub async fn run(cli: Cli) -> ExitCode {
     let ended = match cli.command {
         Command::Run(args) => run::run(*args, &cli.global).await,
         Command::Gc(args) => gc::run(args, &cli.global).await,
+        Command::Completions(args) => completions::run(args),
+        Command::Man(args) => man::run(args),
     };
     ended.unwrap_or_else(|failure| failure.report()).into()
 }
@@ -114,9 +120,9 @@ impl GlobalArgs {
 }
 
 /// Writes to standard output; a reader that went away is no failure.
-fn print(text: &str) -> Result<Exit, Failure> {
+fn print(output: &[u8]) -> Result<Exit, Failure> {
     use io::Write;
-    match io::stdout().lock().write_all(text.as_bytes()) {
+    match io::stdout().lock().write_all(output) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::fault(error)),
         _ => Ok(Exit::Success),
     }

@@ -11,7 +11,7 @@ mod plan;
 pub mod spool;
 
 pub use event::{CommandUsage, Event, Exit, PhaseContext, Status};
-pub use order::{Order, OrderError, read_order, write_order};
+pub use order::{Order, OrderError, decode_order, write_order};
 pub use plan::{
     ArtifactPlan, CommandList, OnFailure, Owner, Phase, PhasePlan, Plan, RuntimeSelection, Secret,
     ShellKind, StateCarrying, Variable,

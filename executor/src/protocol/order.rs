@@ -1,6 +1,6 @@
 //! Orders: what the agent tells the executor.
 
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 
 use serde::{Deserialize, Serialize};
 
@@ -22,9 +22,6 @@ pub enum Order {
 /// Why an order could not be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum OrderError {
-    /// The other side closed the connection between two orders.
-    #[error("the control connection was closed")]
-    Closed,
     /// The connection failed.
     #[error("cannot use the control connection")]
     Connection(#[source] io::Error),
@@ -57,24 +54,21 @@ pub fn write_order(stream: &mut impl Write, order: &Order) -> Result<(), OrderEr
         .map_err(OrderError::Connection)
 }
 
-/// Reads one order, as [`write_order`] writes it. Blocks until it is there.
-pub fn read_order(stream: &mut impl Read) -> Result<Order, OrderError> {
-    let mut length = [0; 4];
-    stream
-        .read_exact(&mut length)
-        .map_err(|error| match error.kind() {
-            io::ErrorKind::UnexpectedEof => OrderError::Closed,
-            _ => OrderError::Connection(error),
-        })?;
-    let size_bytes = u32::from_le_bytes(length) as usize;
+/// Takes the first order off `bytes`, as [`write_order`] writes it: the order and its whole size.
+/// `None` while it has not arrived whole.
+pub fn decode_order(bytes: &[u8]) -> Result<Option<(Order, usize)>, OrderError> {
+    let Some((length, rest)) = bytes.split_first_chunk::<4>() else {
+        return Ok(None);
+    };
+    let size_bytes = u32::from_le_bytes(*length) as usize;
     if size_bytes > ORDER_LIMIT_BYTES {
         return Err(OrderError::TooLarge { size_bytes });
     }
-    let mut json = vec![0; size_bytes];
-    stream
-        .read_exact(&mut json)
-        .map_err(OrderError::Connection)?;
-    serde_json::from_slice(&json).map_err(OrderError::Malformed)
+    let Some(json) = rest.get(..size_bytes) else {
+        return Ok(None);
+    };
+    let order = serde_json::from_slice(json).map_err(OrderError::Malformed)?;
+    Ok(Some((order, length.len() + size_bytes)))
 }
 
 #[cfg(test)]
@@ -82,30 +76,32 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_order_is_read_as_it_was_written() {
+    fn an_order_is_read_as_it_was_written_once_it_is_whole() {
         let mut bytes = Vec::new();
         write_order(&mut bytes, &Order::Stop).unwrap();
-        assert_eq!(read_order(&mut bytes.as_slice()).unwrap(), Order::Stop);
+        for end in 0..bytes.len() {
+            assert!(decode_order(&bytes[..end]).unwrap().is_none(), "{end}");
+        }
+        let size = bytes.len();
+        bytes.push(7);
+        assert_eq!(decode_order(&bytes).unwrap(), Some((Order::Stop, size)));
     }
 
     #[test]
     fn a_length_over_the_limit_is_refused_before_anything_is_allocated() {
         let bytes = u32::MAX.to_le_bytes();
         assert!(matches!(
-            read_order(&mut bytes.as_slice()),
+            decode_order(&bytes),
             Err(OrderError::TooLarge { .. })
         ));
     }
 
     #[test]
-    fn the_end_between_two_orders_is_told_apart_from_a_cut_order() {
+    fn what_is_not_an_order_is_refused() {
+        let bytes = [2, 0, 0, 0, b'{', b'}'];
         assert!(matches!(
-            read_order(&mut [].as_slice()),
-            Err(OrderError::Closed)
-        ));
-        assert!(matches!(
-            read_order(&mut [9, 0, 0, 0, 1].as_slice()),
-            Err(OrderError::Connection(_))
+            decode_order(&bytes),
+            Err(OrderError::Malformed(_))
         ));
     }
 }

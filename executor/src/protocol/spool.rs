@@ -154,7 +154,7 @@ pub trait Segments {
     /// An open segment.
     type File: Write;
 
-    /// Creates the segment with this number, empty, for appending. May wait until there is room.
+    /// Creates the segment with this number, empty, for appending.
     fn create(&mut self, number: u32) -> io::Result<Self::File>;
 }
 
@@ -200,13 +200,23 @@ impl<S: Segments> SpoolWriter<S> {
         self.append(KIND_EVENT, &json)
     }
 
+    /// Whether the next record needs another segment.
+    pub fn is_segment_full(&self) -> bool {
+        self.written_bytes >= SEGMENT_BYTES
+    }
+
+    /// What opens the segments.
+    pub fn segments(&self) -> &S {
+        &self.segments
+    }
+
     /// Where the next writer goes on: the number of the next segment and of the next record.
     pub fn next(&self) -> (u32, u64) {
         (self.number + 1, self.sequence)
     }
 
     fn append(&mut self, kind: u8, body: &[u8]) -> io::Result<()> {
-        if self.written_bytes >= SEGMENT_BYTES {
+        if self.is_segment_full() {
             self.file = self.segments.create(self.number + 1)?;
             self.number += 1;
             self.written_bytes = 0;

@@ -1,0 +1,119 @@
+//! Copies files into the channel, which is known by its descriptor only.
+
+use std::collections::HashSet;
+use std::fs::{File, Metadata, OpenOptions};
+use std::io::{self, Read};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use executor::protocol::{Owner, channel};
+use nix::errno::Errno;
+use nix::fcntl::{self, OFlag};
+use nix::sys::stat::{self, Mode};
+use nix::unistd::{self, Gid, Uid};
+
+use crate::channel::Channel;
+
+/// How much is copied before the executor looks around, in bytes.
+const STEP_BYTES: u64 = 16 * 1024 * 1024;
+
+/// The directory of one artifact.
+#[derive(Debug)]
+pub(super) struct Destination {
+    directory: OwnedFd,
+    owner: Owner,
+    made: HashSet<PathBuf>,
+}
+
+impl Destination {
+    /// Makes the directory of the artifact with this index.
+    pub(super) fn create(channel: &Channel, index: usize, owner: Owner) -> io::Result<Self> {
+        make_directory(channel.directory(), Path::new(channel::ARTIFACTS), owner)?;
+        let path = Path::new(channel::ARTIFACTS).join(index.to_string());
+        make_directory(channel.directory(), &path, owner)?;
+        let flags = OFlag::O_DIRECTORY | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW;
+        Ok(Self {
+            directory: fcntl::openat(channel.directory(), &path, flags, Mode::empty())?,
+            owner,
+            made: HashSet::new(),
+        })
+    }
+
+    /// Starts copying the file at `source` to the relative path `target`. An earlier file of the
+    /// same path is replaced.
+    pub(super) fn open(&mut self, source: &Path, target: &Path) -> io::Result<Copying> {
+        let mut parents: Vec<&Path> = target.ancestors().skip(1).collect();
+        parents.pop();
+        for parent in parents.into_iter().rev() {
+            if !self.made.contains(parent) {
+                make_directory(&self.directory, parent, self.owner)?;
+                self.made.insert(parent.to_owned());
+            }
+        }
+        let source = OpenOptions::new()
+            .read(true)
+            .custom_flags(libc::O_NONBLOCK)
+            .open(source)?;
+        let metadata = source.metadata()?;
+        let flags = OFlag::O_WRONLY
+            | OFlag::O_CREAT
+            | OFlag::O_TRUNC
+            | OFlag::O_NOFOLLOW
+            | OFlag::O_CLOEXEC;
+        let target = fcntl::openat(
+            &self.directory,
+            target,
+            flags,
+            Mode::S_IRUSR | Mode::S_IWUSR,
+        )?;
+        Ok(Copying {
+            source,
+            target: File::from(target),
+            metadata,
+            owner: self.owner,
+        })
+    }
+}
+
+/// A file on its way.
+#[derive(Debug)]
+pub(super) struct Copying {
+    source: File,
+    target: File,
+    metadata: Metadata,
+    owner: Owner,
+}
+
+impl Copying {
+    /// Copies some more: the number of bytes, 0 at the end.
+    pub(super) fn step(&mut self) -> io::Result<u64> {
+        io::copy(&mut (&self.source).take(STEP_BYTES), &mut self.target)
+    }
+
+    /// Gives the copy the mode, the time and the owner it shall have.
+    pub(super) fn finish(self) -> io::Result<()> {
+        self.target.set_modified(self.metadata.modified()?)?;
+        give(&self.target, self.owner)?;
+        // The agent has to read what it packs.
+        let mode = self.metadata.permissions().mode() & 0o777 | 0o400;
+        stat::fchmod(&self.target, Mode::from_bits_truncate(mode))?;
+        Ok(())
+    }
+}
+
+fn make_directory(parent: &OwnedFd, path: &Path, owner: Owner) -> io::Result<()> {
+    match stat::mkdirat(parent, path, Mode::S_IRWXU) {
+        Ok(()) => {}
+        Err(Errno::EEXIST) => return Ok(()),
+        Err(error) => return Err(error.into()),
+    }
+    let flags = OFlag::O_DIRECTORY | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW;
+    let made = fcntl::openat(parent, path, flags, Mode::empty())?;
+    give(&made, owner)
+}
+
+fn give(file: &impl std::os::fd::AsFd, owner: Owner) -> io::Result<()> {
+    let (user, group) = (Uid::from_raw(owner.user), Gid::from_raw(owner.group));
+    Ok(unistd::fchown(file, Some(user), Some(group))?)
+}

@@ -1,0 +1,80 @@
+//! What is left of `DOWNLOAD_SOURCE` when the container runs: runtimes, and the announcements
+//! that close the phase.
+
+use executor::protocol::{CommandList, Phase, RuntimeSelection, Status};
+
+use super::Build;
+use super::commands::{ListEnd, Place};
+use crate::supervisor::Fault;
+
+impl Build<'_> {
+    /// Ends `DOWNLOAD_SOURCE`, which the agent has begun.
+    pub(super) fn download_source(&mut self) -> Result<Status, Fault> {
+        self.warn_of_short_secrets()?;
+        let runtimes = std::mem::take(&mut self.plan.runtimes);
+        let mut end = ListEnd::Succeeded;
+        for runtime in &runtimes {
+            end = self.select(runtime)?;
+            if !matches!(end, ListEnd::Succeeded) {
+                break;
+            }
+        }
+        if matches!(end, ListEnd::Succeeded) {
+            if runtimes.is_empty() {
+                self.line("No runtime version selected in buildspec.")?;
+            }
+            self.announce()?;
+        }
+        let (status, context) = end.outcome();
+        self.supervisor
+            .log
+            .phase_ended(Phase::DownloadSource, status, context)
+            .map_err(Fault::Spool)?;
+        Ok(status)
+    }
+
+    fn select(&mut self, runtime: &RuntimeSelection) -> Result<ListEnd, Fault> {
+        let RuntimeSelection { name, version, .. } = runtime;
+        let reason = if runtime.manual {
+            "manual selections"
+        } else {
+            "the requirements of other runtimes"
+        };
+        self.line(&format!(
+            "Selecting '{name}' runtime version '{version}' based on {reason}..."
+        ))?;
+        let place = Place {
+            phase: Phase::DownloadSource,
+            list: CommandList::Commands,
+            attempt: 0,
+            run_as: None,
+        };
+        self.commands(place, &runtime.commands)
+    }
+
+    fn announce(&mut self) -> Result<(), Fault> {
+        let phases = self.plan.phases.iter().filter(|phase| phase.in_buildspec);
+        let counts: Vec<String> = phases
+            .map(|phase| format!(" {}: {} commands", phase.phase.name(), phase.commands.len()))
+            .collect();
+        self.line(&format!(
+            "Moving to directory {}",
+            self.plan.source_directory
+        ))?;
+        self.line("Cache is not defined in the buildspec")?;
+        self.line("Skip cache due to: no paths specified to be cached")?;
+        self.line("Registering with agent")?;
+        self.line(&format!("Phases found in YAML: {}", counts.len()))?;
+        counts.iter().try_for_each(|count| self.line(count))
+    }
+
+    fn warn_of_short_secrets(&mut self) -> Result<(), Fault> {
+        match self.supervisor.log.unmasked_secrets() {
+            0 => Ok(()),
+            1 => self.line("1 secret value is too short to be masked in this log"),
+            count => self.line(&format!(
+                "{count} secret values are too short to be masked in this log"
+            )),
+        }
+    }
+}

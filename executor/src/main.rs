@@ -1,0 +1,63 @@
+//! The program inside a build container, its first process: runs one build as the agent's plan
+//! says.
+
+mod build;
+mod channel;
+mod clock;
+mod control;
+mod life;
+mod log;
+mod output;
+mod places;
+mod processes;
+mod reason;
+mod remove;
+mod routes;
+mod segments;
+mod setup;
+mod shell;
+mod supervisor;
+mod sys;
+mod users;
+mod watch;
+
+use std::env;
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use crate::setup::Confinement;
+
+/// How the program is used.
+const USAGE: &str = "\
+usage: executor [--keep-capabilities]    run a build as first process of a container
+       executor --root DIRECTORY         run a build without a container, below DIRECTORY
+       executor remove PATH...           remove files and directories
+       executor --version";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = env::args_os()
+        .skip(1)
+        .map(|argument| argument.to_string_lossy().into_owned())
+        .collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match arguments[..] {
+        [] => life::live("/".into(), Confinement::Container),
+        ["--keep-capabilities"] => life::live("/".into(), Confinement::Privileged),
+        ["--root", root] => life::live(PathBuf::from(root), Confinement::None),
+        ["remove", ref paths @ ..] if !paths.is_empty() => remove::remove(paths),
+        ["--version"] => say(
+            io::stdout(),
+            concat!("executor ", env!("CARGO_PKG_VERSION")),
+            0,
+        ),
+        _ => say(io::stderr(), USAGE, 2),
+    }
+}
+
+fn say(mut stream: impl Write, text: &str, code: u8) -> ExitCode {
+    match writeln!(stream, "{text}") {
+        Ok(()) => ExitCode::from(code),
+        Err(_) => ExitCode::FAILURE,
+    }
+}
