@@ -72,10 +72,12 @@ fn a_buildspec_that_cannot_be_read_is_shown_with_the_place() {
 }
 
 #[test]
-fn an_image_that_does_not_exist_is_named() {
+fn an_image_that_cannot_be_pulled_is_named() {
     let project = Project::new("{version: 0.2, phases: {build: {commands: ['true']}}}");
     let finished = project.run(&["--image", "buildspec-agent/no-such-image:1"]);
-    assert_eq!(finished.exit_code, Some(1), "{}", finished.stderr);
+    assert_eq!(finished.exit_code, Some(3), "{}", finished.stderr);
+    assert_eq!(finished.build().build_status, "FAILED");
+    assert_eq!(finished.phases()[2..], ["PROVISIONING FAILED", "COMPLETED"]);
     let context = finished.context("PROVISIONING");
     assert!(
         context.starts_with(
@@ -84,10 +86,10 @@ fn an_image_that_does_not_exist_is_named() {
         "{context}"
     );
     assert!(
-        context.contains("buildspec-agent/no-such-image:1"),
-        "{context}"
+        finished.stderr.contains("buildspec-agent/no-such-image:1"),
+        "{}",
+        finished.stderr
     );
-    assert_eq!(finished.phases()[2..], ["PROVISIONING FAILED", "COMPLETED"]);
 }
 
 #[test]

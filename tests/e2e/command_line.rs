@@ -30,6 +30,18 @@ fn variables_come_from_flags_and_files_and_flags_win() {
 }
 
 #[test]
+fn a_name_alone_takes_its_value_from_the_agents_environment() {
+    let project = Project::new(SHOWING);
+    let mut command = project.build_command(&["--env", "B", "--env", "NOT_SET_ANYWHERE"]);
+    command
+        .env("B", "from outside")
+        .env_remove("NOT_SET_ANYWHERE");
+    let finished = Running::start(command).finish();
+    project.assert_clean();
+    assert_eq!(finished.output(), ["buildspec|from outside|"]);
+}
+
+#[test]
 fn a_buildspec_is_named_by_its_path() {
     let project = Project::empty().with_file(
         "ci/b.yml",
@@ -57,7 +69,7 @@ fn wrong_usage_exits_with_2_and_names_what_is_wrong() {
     let project = Project::new(SHOWING);
     for (arguments, named) in [
         (&["run", "--no-such-flag"][..], "--no-such-flag"),
-        (&["run", "--env", "WITHOUT_VALUE"], "WITHOUT_VALUE"),
+        (&["run", "--env", "a name=value"], "a name"),
         (&["run", "--env", "=value"], "=value"),
         (&["run", "--timeout", "0"], "timeout"),
         (&["run", "--env-file", "no-such-file"], "no-such-file"),

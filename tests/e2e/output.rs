@@ -3,12 +3,12 @@
 use tests::Project;
 
 #[test]
-fn a_last_line_without_newline_is_ended_before_the_agents_own() {
+fn a_last_line_without_newline_is_ended_and_followed_by_the_usual_blank_line() {
     let project = Project::new(
         r"{version: 0.2, phases: {build: {commands: [printf unfinished, echo next]}}}",
     );
     let log = tests::normalise(&project.run(&[]).log());
-    assert!(log.contains("<time> Running command printf unfinished\nunfinished\n[Container] <time> Running command echo next\n"), "{log}");
+    assert!(log.contains("<time> Running command printf unfinished\nunfinished\n\n[Container] <time> Running command echo next\n"), "{log}");
 }
 
 #[test]

@@ -52,21 +52,6 @@ fn variables_given_at_the_start_win_over_the_buildspecs() {
 }
 
 #[test]
-fn an_image_given_at_the_start_is_taken() {
-    let finished = run_with(
-        &echoing_a(),
-        r#"{"imageOverride": "buildspec-agent/no-such-image:1"}"#,
-    );
-    assert!(
-        finished
-            .context("PROVISIONING")
-            .contains("buildspec-agent/no-such-image:1"),
-        "{}",
-        finished.stderr
-    );
-}
-
-#[test]
 fn a_skeleton_without_values_changes_nothing() {
     let overrides = r#"{"projectName": "", "buildspecOverride": "", "environmentVariablesOverride": [],
         "sourceVersion": "", "timeoutInMinutesOverride": 60}"#;

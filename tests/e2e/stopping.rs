@@ -47,6 +47,25 @@ fn a_signal_stops_the_build_and_leaves_nothing() {
 }
 
 #[test]
+fn a_build_longer_than_its_timeout_is_ended_with_its_processes() {
+    let project = Project::new(ENDLESS);
+    let finished = project.run(&["--timeout", "1"]);
+    assert_eq!(finished.exit_code, Some(4), "{}", finished.stderr);
+    assert_eq!(finished.build().build_status, "TIMED_OUT");
+    assert_eq!(finished.phases()[6..], ["BUILD TIMED_OUT", "COMPLETED"]);
+    assert_eq!(
+        finished.context("BUILD"),
+        "BUILD_TIMED_OUT: Build has timed out. "
+    );
+    assert_eq!(
+        finished.output(),
+        ["started"],
+        "nothing runs after a timeout"
+    );
+    assert_eq!(project.artifact_paths(), [""; 0]);
+}
+
+#[test]
 fn a_build_is_stopped_while_its_source_is_still_copied_or_its_container_made() {
     // As early as a signal can arrive: the agent has said nothing yet.
     let project = (0..2000).fold(Project::new(ENDLESS), |project, number| {

@@ -2,6 +2,8 @@
 
 use serde::Deserialize;
 
+use crate::normalise;
+
 /// What the agent wrote and how it ended.
 #[derive(Debug, Clone)]
 pub struct Finished {
@@ -116,9 +118,10 @@ impl Finished {
         }
     }
 
-    /// The lines of the log that commands wrote, without the agent's own and without empty ones.
+    /// The lines of the normalised log that commands wrote, without the agent's own and without
+    /// empty ones.
     pub fn output(&self) -> Vec<String> {
-        let log = self.log();
+        let log = normalise(&self.log());
         let written = log
             .lines()
             .filter(|line| !line.is_empty() && !line.starts_with("[Container] "));

@@ -69,7 +69,12 @@ impl fmt::Display for Report {
             }
         }
         let all = self.held.len() + self.broken.len();
-        writeln!(formatter, "\n{} of {all} cases hold", self.held.len())
+        writeln!(formatter, "\n{} of {all} cases hold", self.held.len())?;
+        let names: Vec<&str> = self.broken.iter().map(|(name, _)| name.as_str()).collect();
+        if names.is_empty() {
+            return Ok(());
+        }
+        writeln!(formatter, "not: {}", names.join(", "))
     }
 }
 
