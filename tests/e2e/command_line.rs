@@ -70,7 +70,7 @@ fn wrong_usage_exits_with_2_and_names_what_is_wrong() {
     for (arguments, named) in [
         (&["run", "--no-such-flag"][..], "--no-such-flag"),
         (&["run", "--env", "a name=value"], "a name"),
-        (&["run", "--env", "=value"], "=value"),
+        (&["run", "--env", "=value"], "--env"),
         (&["run", "--timeout", "0"], "timeout"),
         (&["run", "--env-file", "no-such-file"], "no-such-file"),
         (&["run", "--overrides", "no-such-file"], "no-such-file"),

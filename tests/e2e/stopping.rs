@@ -1,7 +1,7 @@
 //! A build that is stopped or runs out of time ends with all its processes.
 
 use nix::sys::signal::Signal;
-use tests::{Engine, Project};
+use tests::{Project, engine};
 
 /// A build that says `started` and then runs for ever, in a child that ignores polite signals too.
 const ENDLESS: &str = "
@@ -107,7 +107,7 @@ fn a_container_removed_by_somebody_else_is_a_fault() {
     let project = Project::new(ENDLESS);
     let mut running = project.start(&[]);
     running.wait_for("\"started\\n\"");
-    Engine.remove(&project.containers());
+    engine::remove(&project.containers());
     let finished = running.finish();
     project.assert_clean();
     assert_eq!(

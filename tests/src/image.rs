@@ -4,7 +4,7 @@ use std::io::Write;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use crate::{Engine, test_image};
+use crate::engine;
 
 /// An image that goes with this value.
 #[derive(Debug)]
@@ -13,17 +13,17 @@ pub struct Image(String);
 impl Image {
     /// The test image with changes, each an instruction of a Dockerfile such as `ENV A=1`.
     pub fn derived(changes: &[&str]) -> Self {
-        let container = Engine.docker(&["create", &test_image(), "true"]);
+        let container = engine::docker(&["create", &engine::test_image(), "true"]);
         let container = container.trim().to_owned();
         let image = Self(unique_name());
         let changes = changes.iter().flat_map(|change| ["--change", change]);
         let arguments = ["commit"].into_iter().chain(changes);
-        Engine.docker(
+        engine::docker(
             &arguments
                 .chain([container.as_str(), &image.0])
                 .collect::<Vec<_>>(),
         );
-        Engine.remove(&[container]);
+        engine::remove(&[container]);
         image
     }
 
@@ -58,9 +58,7 @@ impl Image {
 
 impl Drop for Image {
     fn drop(&mut self) {
-        let _ = Command::new("docker")
-            .args(["rmi", "--force", &self.0])
-            .output();
+        engine::remove_image(&self.0);
     }
 }
 

@@ -10,7 +10,7 @@
 )]
 
 pub mod conformance;
-mod engine;
+pub mod engine;
 mod files;
 mod finished;
 mod golden;
@@ -20,7 +20,6 @@ mod program;
 mod project;
 mod running;
 
-pub use engine::{DEFAULT_IMAGE, Engine, test_image};
 pub use files::read_tree;
 pub use finished::{Build, Context, Finished, Phase, Variable};
 pub use golden::assert_matches_golden;

@@ -7,7 +7,7 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
-use crate::{Engine, Finished, Running, program, read_tree, test_image};
+use crate::{Finished, Running, engine, program, read_tree};
 
 /// A project to build. Everything of it, the agent's data included, lies in one directory that goes
 /// with this value.
@@ -81,7 +81,7 @@ impl Project {
             .args(arguments)
             .current_dir(self.root.path())
             .env("BUILDSPEC_AGENT_DATA_DIRECTORY", self.data_directory())
-            .env("BUILDSPEC_AGENT_IMAGE", test_image())
+            .env("BUILDSPEC_AGENT_IMAGE", engine::test_image())
             .env_remove("RUST_LOG");
         command
     }
@@ -132,7 +132,7 @@ impl Project {
     /// The containers of this project's builds, running or not.
     pub fn containers(&self) -> Vec<String> {
         let data = fs::canonicalize(self.data_directory());
-        data.map(|data| Engine.containers_of(&data))
+        data.map(|data| engine::containers_of(&data))
             .unwrap_or_default()
     }
 }
@@ -140,6 +140,6 @@ impl Project {
 /// A test that failed leaves no container on the host either.
 impl Drop for Project {
     fn drop(&mut self) {
-        Engine.remove(&self.containers());
+        engine::remove(&self.containers());
     }
 }

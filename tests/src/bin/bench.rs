@@ -9,7 +9,7 @@ use std::io::{self, Write};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use tests::{Engine, Project, test_image};
+use tests::{Project, engine};
 
 /// Turns of measurements that take less than a second or two.
 const SHORT_TURNS: usize = 9;
@@ -170,7 +170,7 @@ fn run_docker(options: &[&str], program: &[&str]) {
     let status = Command::new("docker")
         .args(["run", "--rm"])
         .args(options)
-        .arg(test_image())
+        .arg(engine::test_image())
         .args(program)
         .stdin(Stdio::null())
         .stdout(log)
@@ -186,18 +186,25 @@ struct Container(String);
 
 impl Container {
     fn start() -> Self {
-        let id = Engine.docker(&["run", "--detach", "--rm", &test_image(), "sleep", "1000000"]);
+        let id = engine::docker(&[
+            "run",
+            "--detach",
+            "--rm",
+            &engine::test_image(),
+            "sleep",
+            "1000000",
+        ]);
         Self(id.trim().to_owned())
     }
 
     fn exec(&self, program: &str) {
-        Engine.docker(&["exec", &self.0, program]);
+        engine::docker(&["exec", &self.0, program]);
     }
 }
 
 impl Drop for Container {
     fn drop(&mut self) {
-        Engine.remove(std::slice::from_ref(&self.0));
+        engine::remove(std::slice::from_ref(&self.0));
     }
 }
 
