@@ -16,8 +16,12 @@
 pub mod assumptions;
 mod code;
 mod diagnostic;
+pub mod expand;
+mod merge;
 pub mod model;
 pub mod output;
+pub mod plan;
+mod print;
 mod read;
 mod span;
 mod suggest;
@@ -25,8 +29,10 @@ mod yaml;
 
 pub use code::{Code, UnknownCode};
 pub use diagnostic::{Diagnostic, Edit, Fix, Level};
+pub use merge::{from_build_commands, merge};
 pub use model::Buildspec;
-pub use span::{LineIndex, Position, SourceId, Span, Spanned};
+pub use print::print;
+pub use span::{LineIndex, Place, Position, SourceId, Span, Spanned};
 
 /// What reading a buildspec gives.
 #[derive(Debug, Clone, PartialEq)]

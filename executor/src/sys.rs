@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use executor::protocol::Exit;
 use nix::errno::Errno;
+use nix::sys::signal::SigSet;
 use nix::unistd::{self, Gid, Uid};
 
 nix::ioctl_read_bad!(fionread, libc::FIONREAD, libc::c_int);
@@ -100,6 +101,9 @@ pub(crate) struct Identity {
 pub(crate) fn spawn(mut command: Command, identity: Option<Identity>) -> io::Result<i32> {
     let become_it = move || {
         unistd::setsid()?;
+        // The executor has blocked the signals it watches for, and a child inherits that: it could
+        // not be ended by SIGTERM.
+        SigSet::empty().thread_set_mask()?;
         if let Some(identity) = &identity {
             unistd::setgroups(&identity.groups)?;
             unistd::setgid(identity.group)?;

@@ -3,7 +3,7 @@
 use std::str::FromStr;
 
 use super::Map;
-use crate::span::{Span, Spanned};
+use crate::span::Spanned;
 
 /// Which files of the source directory are taken, and under which names.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -73,14 +73,12 @@ impl CacheAction {
 }
 
 /// One entry of `reports`.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Report {
     /// Which files.
     pub files: Files,
     /// `file-format`; `None` is `JUNITXML`. A format that does not exist is `None` too, with a diagnostic.
     pub format: Option<Spanned<ReportFormat>>,
-    /// Where the entry stands.
-    pub span: Span,
 }
 
 impl Report {

@@ -1,7 +1,7 @@
 //! `batch`.
 
 use super::Map;
-use crate::span::{Span, Spanned};
+use crate::span::{Place, Spanned};
 
 /// `batch` (buildspec reference for batch builds).
 #[derive(Debug, Clone, PartialEq)]
@@ -11,7 +11,7 @@ pub struct Batch {
     /// Which of the four kinds it is; `None` where none or several are given.
     pub strategy: Option<Strategy>,
     /// Where the section stands.
-    pub span: Span,
+    pub place: Place,
 }
 
 impl Batch {

@@ -18,7 +18,7 @@ pub use phases::{OnFailure, OnFailureError, Phase, PhaseName, Phases};
 
 use std::fmt;
 
-use crate::span::Spanned;
+use crate::span::{Span, Spanned};
 
 /// A whole buildspec (buildspec reference, "Buildspec syntax").
 #[derive(Debug, Clone, PartialEq)]
@@ -44,6 +44,21 @@ pub struct Buildspec {
 }
 
 impl Buildspec {
+    /// A buildspec of the given version with nothing in it.
+    pub fn new(version: Version) -> Self {
+        Self {
+            version: Spanned::new(version, Span::default()),
+            run_as: None,
+            env: Env::default(),
+            proxy: Proxy::default(),
+            batch: None,
+            phases: Phases::default(),
+            reports: Map::default(),
+            artifacts: None,
+            cache: None,
+        }
+    }
+
     /// The user who runs a phase's commands; `None` is root (buildspec reference, run-as).
     pub fn run_as(&self, phase: PhaseName) -> Option<&str> {
         let own = self

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use super::Map;
 use crate::assumptions::{DEFAULT_RETRIES, MOST_RETRIES};
-use crate::span::{Span, Spanned};
+use crate::span::{Place, Spanned};
 
 /// `phases`: they run in the order of the fields, whatever the order of the file.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -29,6 +29,22 @@ impl Phases {
             PhaseName::Build => self.build.as_ref(),
             PhaseName::PostBuild => self.post_build.as_ref(),
         }
+    }
+
+    /// Puts a phase in its place.
+    pub fn set(&mut self, name: PhaseName, phase: Phase) {
+        let place = match name {
+            PhaseName::Install => &mut self.install,
+            PhaseName::PreBuild => &mut self.pre_build,
+            PhaseName::Build => &mut self.build,
+            PhaseName::PostBuild => &mut self.post_build,
+        };
+        *place = Some(phase);
+    }
+
+    /// The phase of that key.
+    pub fn name(key: &str) -> Option<PhaseName> {
+        PhaseName::ALL.into_iter().find(|name| name.as_str() == key)
     }
 
     /// The phases of the file, in the order in which they run.
@@ -74,10 +90,10 @@ impl fmt::Display for PhaseName {
 }
 
 /// One phase (buildspec reference, phases).
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Phase {
     /// Where the phase's name stands.
-    pub name_span: Span,
+    pub place: Place,
     /// `run-as`.
     pub run_as: Option<Spanned<String>>,
     /// `on-failure`; `None` is the standard transition.
@@ -88,20 +104,6 @@ pub struct Phase {
     pub commands: Vec<Spanned<String>>,
     /// `finally`.
     pub finally: Vec<Spanned<String>>,
-}
-
-impl PartialEq for Phase {
-    fn eq(&self, other: &Self) -> bool {
-        let parts = |phase: &Self| {
-            (
-                phase.run_as.clone(),
-                phase.on_failure.clone(),
-                phase.commands.clone(),
-                phase.finally.clone(),
-            )
-        };
-        parts(self) == parts(other) && self.runtime_versions == other.runtime_versions
-    }
 }
 
 /// What a failing command of a phase leads to (buildspec reference, phases/on-failure).

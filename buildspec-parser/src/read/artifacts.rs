@@ -105,11 +105,7 @@ fn missing_files(reader: &mut Reader<'_>, section: &Entry<'_>, what: &str) {
 pub(super) fn reports(reader: &mut Reader<'_>, node: &Node<'_>) -> Map<Report> {
     let mut reports = Vec::new();
     for section in reader.mapping(node, "`reports`") {
-        let mut report = Report {
-            files: Files::default(),
-            format: None,
-            span: section.key_span,
-        };
+        let mut report = Report::default();
         for entry in reader.mapping(&section.value, "a report") {
             match entry.key.as_ref() {
                 "file-format" => report.format = format(reader, &entry.value),

@@ -5,8 +5,9 @@ use super::value::name;
 use crate::assumptions::LONGEST_IDENTIFIER;
 use crate::code::Code;
 use crate::diagnostic::Diagnostic;
+use crate::expand;
 use crate::model::{Batch, Fanout, Map, Matrix, MatrixDynamic, Strategy, Task, TaskEnv};
-use crate::span::Spanned;
+use crate::span::{Place, Spanned};
 use crate::yaml::{Entry, Kind, Node};
 
 const KINDS: [&str; 4] = ["build-list", "build-matrix", "build-graph", "build-fanout"];
@@ -43,7 +44,7 @@ pub(super) fn read(outer: &mut Reader<'_>, node: &Node<'_>) -> Option<Batch> {
         let mut batch = Batch {
             fast_fail: None,
             strategy: None,
-            span: node.span,
+            place: Place(node.span),
         };
         let entries = reader.mapping(node, "`batch`");
         for entry in entries {
@@ -60,6 +61,9 @@ pub(super) fn read(outer: &mut Reader<'_>, node: &Node<'_>) -> Option<Batch> {
             }
         }
         one_kind(reader, node, entries, &mut batch);
+        for problem in expand::check(&batch) {
+            reader.note(problem);
+        }
         Some(batch)
     })
 }

@@ -15,7 +15,7 @@ pub(crate) use reader::{Reader, Sources};
 use crate::Parsed;
 use crate::code::Code;
 use crate::diagnostic::Diagnostic;
-use crate::model::{Buildspec, Map, PhaseName, Version};
+use crate::model::{Buildspec, Phases, Version};
 use crate::span::{SourceId, Span, Spanned};
 use crate::yaml::{self, Entry, Kind, Node};
 
@@ -65,17 +65,10 @@ pub(crate) fn root(reader: &mut Reader<'_>, root: Option<&Node<'_>>) -> Option<B
     let old = version
         .as_ref()
         .is_some_and(|version| version.value == Version::V0_1);
-    let mut spec = Buildspec {
-        version: version.unwrap_or(Spanned::new(Version::V0_2, Span::default())),
-        run_as: None,
-        env: crate::model::Env::default(),
-        proxy: crate::model::Proxy::default(),
-        batch: None,
-        phases: crate::model::Phases::default(),
-        reports: Map::default(),
-        artifacts: None,
-        cache: None,
-    };
+    let mut spec = Buildspec::new(Version::V0_2);
+    if let Some(version) = version {
+        spec.version = version;
+    }
     for entry in entries {
         key(reader, &mut spec, entry, old);
     }
@@ -101,7 +94,7 @@ fn key(reader: &mut Reader<'_>, spec: &mut Buildspec, entry: &Entry<'_>, old: bo
         "reports" => spec.reports = artifacts::reports(reader, value),
         "artifacts" => spec.artifacts = artifacts::artifacts(reader, entry),
         "cache" => spec.cache = artifacts::cache(reader, entry),
-        name if PhaseName::ALL.iter().any(|phase| phase.as_str() == name) => {
+        name if Phases::name(name).is_some() => {
             let message =
                 format!("`{name}` is ignored here: it is a phase and belongs under `phases`");
             let help = "indent it deeper than `phases`";

@@ -4,7 +4,7 @@ use super::Reader;
 use crate::code::Code;
 use crate::diagnostic::Diagnostic;
 use crate::model::{OnFailure, Phase, PhaseName, Phases};
-use crate::span::Spanned;
+use crate::span::{Place, Spanned};
 use crate::suggest;
 use crate::yaml::{Entry, Kind, Node};
 
@@ -24,17 +24,10 @@ pub(super) fn read(reader: &mut Reader<'_>, section: &Entry<'_>) -> Phases {
     let mut phases = Phases::default();
     let entries = reader.mapping(&section.value, "`phases`");
     for entry in entries {
-        let slot = match entry.key.as_ref() {
-            "install" => (PhaseName::Install, &mut phases.install),
-            "pre_build" => (PhaseName::PreBuild, &mut phases.pre_build),
-            "build" => (PhaseName::Build, &mut phases.build),
-            "post_build" => (PhaseName::PostBuild, &mut phases.post_build),
-            _ => {
-                unknown(reader, entry);
-                continue;
-            }
-        };
-        *slot.1 = Some(phase(reader, slot.0, entry));
+        match Phases::name(&entry.key) {
+            Some(name) => phases.set(name, phase(reader, name, entry)),
+            None => unknown(reader, entry),
+        }
     }
     if entries.is_empty() && matches!(section.value.kind, Kind::Mapping(_) | Kind::Scalar { .. }) {
         let message = "`phases` is empty: nothing runs, and the build succeeds";
@@ -69,10 +62,13 @@ fn unknown(reader: &mut Reader<'_>, entry: &Entry<'_>) {
 
 fn phase(reader: &mut Reader<'_>, name: PhaseName, section: &Entry<'_>) -> Phase {
     let mut phase = Phase {
-        name_span: section.key_span,
+        place: Place(section.key_span),
         ..Phase::default()
     };
+    let mut has_commands = false;
     for entry in reader.mapping(&section.value, &format!("`{name}`")) {
+        has_commands |= matches!(entry.key.as_ref(), "commands" | "finally" | "steps")
+            && !is_empty(&entry.value);
         let value = &entry.value;
         match entry.key.as_ref() {
             "run-as" => phase.run_as = reader.user(value),
@@ -101,12 +97,15 @@ fn phase(reader: &mut Reader<'_>, name: PhaseName, section: &Entry<'_>) -> Phase
             _ => reader.unknown_key(entry, &KEYS, "a phase"),
         }
     }
-    let runs_something = !phase.commands.is_empty() || !phase.finally.is_empty();
-    if !runs_something && name != PhaseName::Install {
+    if !has_commands && name != PhaseName::Install {
         let message = format!("`{name}` has no commands");
         reader.note(Diagnostic::new(Code::NoCommands, section.key_span, message));
     }
     phase
+}
+
+fn is_empty(node: &Node<'_>) -> bool {
+    node.is_null() || matches!(&node.kind, Kind::Sequence(items) if items.is_empty())
 }
 
 fn steps(reader: &mut Reader<'_>, entry: &Entry<'_>) {

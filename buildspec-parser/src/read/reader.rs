@@ -25,6 +25,14 @@ impl<'t> Sources<'t> {
         }
     }
 
+    /// A buildspec and what is merged over it.
+    pub(crate) fn two(buildspec: &'t str, patch: &'t str) -> Self {
+        Self {
+            buildspec: LineIndex::new(buildspec),
+            patch: Some(LineIndex::new(patch)),
+        }
+    }
+
     /// The line a span begins on, from 1.
     pub(crate) fn line(&self, span: Span) -> usize {
         let index = match span.source {

@@ -6,6 +6,9 @@
 
 mod build;
 mod message;
+mod print;
+
+pub(crate) use print::print;
 
 use std::borrow::Cow;
 
