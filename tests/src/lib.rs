@@ -1,1 +1,30 @@
-//! What the end-to-end tests share.
+//! What the end-to-end tests share: a source tree goes in, a finished build comes out, and nothing
+//! may be left on the host.
+//!
+//! The tests use the program as a user does, through its command line, and Docker through its own.
+//! What they need and do not find makes them fail with the command that provides it; none is skipped.
+
+#![expect(
+    clippy::missing_panics_doc,
+    reason = "the harness panics where what it needs is not there: so tests fail"
+)]
+
+pub mod conformance;
+pub mod engine;
+mod files;
+mod finished;
+mod golden;
+mod image;
+mod log;
+mod program;
+mod project;
+mod running;
+
+pub use files::read_tree;
+pub use finished::{Build, Context, Finished, Phase, Variable};
+pub use golden::assert_matches_golden;
+pub use image::Image;
+pub use log::normalise;
+pub use program::program;
+pub use project::Project;
+pub use running::Running;

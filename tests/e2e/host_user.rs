@@ -1,0 +1,87 @@
+//! The agent needs the Docker socket, not root: what containers make can be read and removed.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::process::Command;
+
+use tests::{Project, Running, program};
+
+/// A user id that nobody has; the agent needs no entry in /etc/passwd.
+const USER: u32 = 54321;
+
+#[test]
+fn a_member_of_the_docker_group_builds_without_root() {
+    let project = Project::new(
+        "
+version: 0.2
+phases:
+  build:
+    commands:
+      - mkdir -p out/private && echo secret > out/private/file && chmod 700 out/private && chmod 600 out/private/file
+      - touch keep && chmod 000 keep
+artifacts:
+  files: ['out/**/*']
+",
+    );
+    let engine_group = fs::metadata("/var/run/docker.sock")
+        .expect("the engine has a socket")
+        .gid();
+    give(project.root(), USER);
+    let build = project.build_command(&[]);
+    let mut command = Command::new("setpriv");
+    command
+        .args([
+            "--reuid",
+            &USER.to_string(),
+            "--regid",
+            &USER.to_string(),
+            "--groups",
+            &engine_group.to_string(),
+        ])
+        .arg(readable_program(&project))
+        .args(build.get_args())
+        .current_dir(project.root())
+        .env("HOME", project.root());
+    for (name, value) in build.get_envs() {
+        if let Some(value) = value {
+            command.env(name, value);
+        }
+    }
+    let finished = Running::start(command).finish();
+    assert_eq!(
+        finished.exit_code,
+        Some(0),
+        "{}{}",
+        finished.text(),
+        finished.stderr
+    );
+    project.assert_clean();
+    assert_eq!(project.artifacts()["out/private/file"], b"secret\n");
+    let owner = fs::metadata(project.artifact_directory().join("out/private/file"))
+        .expect("it is there")
+        .uid();
+    assert_eq!(
+        owner, USER,
+        "the user can read and remove what the build yields"
+    );
+}
+
+/// A copy of the program where any user may run it: the source tree may be root's alone.
+fn readable_program(project: &Project) -> std::path::PathBuf {
+    let copy = project.root().join("buildspec-agent");
+    fs::copy(program(), &copy).expect("a program can be copied");
+    copy
+}
+
+fn give(path: &Path, user: u32) {
+    let owner = format!("{user}:{user}");
+    let given = Command::new("chown")
+        .args(["--recursive", &owner])
+        .arg(path)
+        .status();
+    assert!(
+        given.is_ok_and(|status| status.success()),
+        "the test needs root to become another user"
+    );
+}

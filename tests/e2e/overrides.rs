@@ -1,0 +1,104 @@
+//! What a build is asked to do otherwise than its project says.
+
+use std::fs;
+
+use tests::{Finished, Project};
+
+fn run_with(project: &Project, overrides: &str) -> Finished {
+    let path = project.root().join("overrides.json");
+    fs::write(&path, overrides).expect("a file can be written in one's own directory");
+    project.run(&[
+        "--overrides",
+        path.to_str().expect("temporary paths are UTF-8"),
+    ])
+}
+
+fn echoing_a() -> Project {
+    Project::new("{version: 0.2, env: {variables: {A: buildspec, B: buildspec}}, phases: {build: {commands: [echo $A $B $C]}}}")
+        .with_file("ci/other.yml", "{version: 0.2, phases: {build: {commands: [echo other file]}}}")
+}
+
+#[test]
+fn a_buildspec_is_taken_inline_or_by_path() {
+    for (label, overrides) in [
+        ("a path", r#"{"buildspecOverride": "ci/other.yml"}"#),
+        (
+            "several lines",
+            r#"{"buildspecOverride": "version: 0.2\nphases:\n  build:\n    commands:\n      - echo other file\n"}"#,
+        ),
+        (
+            "JSON",
+            r#"{"buildspecOverride": "{\"version\":0.2,\"phases\":{\"build\":{\"commands\":[\"echo other file\"]}}}"}"#,
+        ),
+    ] {
+        let finished = run_with(&echoing_a(), overrides);
+        assert_eq!(
+            finished.output(),
+            ["other file"],
+            "{label}: {}",
+            finished.stderr
+        );
+    }
+}
+
+#[test]
+fn variables_given_at_the_start_win_over_the_buildspecs() {
+    let overrides = r#"{"environmentVariablesOverride": [
+        {"name": "A", "value": "start $B", "type": "PLAINTEXT"}, {"name": "C", "value": ""}]}"#;
+    assert_eq!(
+        run_with(&echoing_a(), overrides).output(),
+        ["start $B buildspec"]
+    );
+}
+
+#[test]
+fn a_skeleton_without_values_changes_nothing() {
+    let overrides = r#"{"projectName": "", "buildspecOverride": "", "environmentVariablesOverride": [],
+        "sourceVersion": "", "timeoutInMinutesOverride": 60}"#;
+    assert_eq!(
+        run_with(&echoing_a(), overrides).output(),
+        ["buildspec buildspec"]
+    );
+}
+
+#[test]
+fn what_cannot_be_carried_out_is_refused_by_name_before_anything_runs() {
+    for (overrides, name) in [
+        (
+            r#"{"privilegedModeOverride": true}"#,
+            "`privilegedModeOverride`",
+        ),
+        (r#"{"sourceVersion": "main"}"#, "`sourceVersion`"),
+        (
+            r#"{"cacheOverride": {"type": "S3", "location": "b"}}"#,
+            "`cacheOverride`",
+        ),
+        (
+            r#"{"secondarySourcesOverride": [{"type": "S3"}]}"#,
+            "`secondarySourcesOverride`",
+        ),
+        (r#"{"timeoutInMinutes": 5}"#, "`timeoutInMinutes`"),
+        (
+            r#"{"timeoutInMinutesOverride": 4}"#,
+            "`timeoutInMinutesOverride`",
+        ),
+        (
+            r#"{"environmentVariablesOverride": [{"name": "SECRET", "value": "x", "type": "PARAMETER_STORE"}]}"#,
+            "`SECRET`",
+        ),
+    ] {
+        let finished = run_with(&echoing_a(), overrides);
+        assert_eq!(
+            finished.exit_code,
+            Some(2),
+            "{overrides}: {}",
+            finished.stderr
+        );
+        assert!(
+            finished.stderr.contains(name),
+            "{overrides}: {}",
+            finished.stderr
+        );
+        assert_eq!(finished.text(), "", "{overrides}");
+    }
+}

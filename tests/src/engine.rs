@@ -1,0 +1,56 @@
+//! The Docker engine that the agent under test uses, through Docker's command line.
+
+use std::path::Path;
+use std::process::Command;
+
+/// Image in which builds run unless `BUILDSPEC_AGENT_TEST_IMAGE` names another.
+const DEFAULT_IMAGE: &str = "buildspec-agent/base:latest";
+
+/// Image in which the tests run their builds.
+pub fn test_image() -> String {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the tests' one setting; nothing in them sets variables"
+    )]
+    std::env::var("BUILDSPEC_AGENT_TEST_IMAGE").unwrap_or_else(|_| DEFAULT_IMAGE.to_owned())
+}
+
+/// Runs `docker` with these arguments and gives what it wrote to standard output.
+pub fn docker(arguments: &[&str]) -> String {
+    try_docker(arguments).unwrap_or_else(|message| panic!("docker {arguments:?}: {message}"))
+}
+
+/// Identifiers of the containers, running or not, that belong to an agent's data directory.
+pub fn containers_of(data_directory: &Path) -> Vec<String> {
+    let filter = format!(
+        "label=buildspec-agent.data-directory={}",
+        data_directory.display()
+    );
+    let listed = docker(&["ps", "--all", "--quiet", "--no-trunc", "--filter", &filter]);
+    listed.lines().map(str::to_owned).collect()
+}
+
+/// Removes containers, running or not, as far as that is possible: failing tests clean up with it.
+pub fn remove(containers: &[String]) {
+    if containers.is_empty() {
+        return;
+    }
+    let names = containers.iter().map(String::as_str);
+    let arguments = ["rm", "--force", "--volumes"].into_iter().chain(names);
+    let _ = try_docker(&arguments.collect::<Vec<_>>());
+}
+
+/// Removes an image, as far as that is possible.
+pub fn remove_image(name: &str) {
+    let _ = try_docker(&["rmi", "--force", name]);
+}
+
+fn try_docker(arguments: &[&str]) -> Result<String, String> {
+    let ran = Command::new("docker").args(arguments).output();
+    let output = ran.map_err(|error| format!("{error}; run `make setup`"))?;
+    if output.status.success() {
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    } else {
+        Err(String::from_utf8_lossy(&output.stderr).into_owned())
+    }
+}
