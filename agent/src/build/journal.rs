@@ -22,6 +22,7 @@ pub(super) struct Journal<'a> {
     exported: Vec<ExportedVariable>,
     ended: Option<Ended>,
     reading: Option<Reading>,
+    told_not_shown: bool,
     sink: &'a mut dyn LogSink,
 }
 
@@ -60,6 +61,7 @@ impl<'a> Journal<'a> {
             exported: Vec::new(),
             ended: None,
             reading: None,
+            told_not_shown: false,
             sink,
         }
     }
@@ -135,9 +137,8 @@ impl<'a> Journal<'a> {
                 shown
             }
         };
-        // The build goes on when nobody listens any more.
         if let Err(error) = shown {
-            tracing::debug!(%error, "cannot show the log: {error}");
+            not_shown(&error, &mut self.told_not_shown);
         }
     }
 
@@ -222,7 +223,11 @@ impl<'a> Journal<'a> {
     }
 
     /// Ends the build.
-    pub(super) fn close(self, request: &BuildRequest, ended: Result<Finished, Abort>) -> Outcome {
+    pub(super) fn close(
+        mut self,
+        request: &BuildRequest,
+        ended: Result<Finished, Abort>,
+    ) -> Outcome {
         let (finished, abort) = match ended {
             Ok(finished) => (finished, None),
             Err(abort) => (
@@ -246,8 +251,17 @@ impl<'a> Journal<'a> {
             artifacts: finished.artifacts,
         };
         if let Err(error) = self.sink.finished(&build) {
-            tracing::debug!(%error, "cannot show the end of the build: {error}");
+            not_shown(&error, &mut self.told_not_shown);
         }
         Outcome { build, abort }
+    }
+}
+
+/// The build goes on when its log cannot be shown. That the reader went away is its own wish;
+/// anything else is said once.
+fn not_shown(error: &io::Error, told: &mut bool) {
+    if error.kind() != io::ErrorKind::BrokenPipe && !*told {
+        *told = true;
+        tracing::warn!(%error, "the log cannot be written to standard output: {error}");
     }
 }

@@ -84,8 +84,25 @@ impl Failure {
     }
 }
 
-/// Writes a line for a person to standard error.
+/// Writes a line for a person to standard error. Control characters are shown as escapes: names and
+/// messages in it may come out of a container.
 pub(super) fn tell(line: impl Display) {
+    let line = line.to_string();
+    let shown = line
+        .chars()
+        .fold(String::with_capacity(line.len()), |mut shown, character| {
+            match character {
+                '\n' | '\t' => shown.push(character),
+                _ if character.is_control() => shown.extend(character.escape_default()),
+                _ => shown.push(character),
+            }
+            shown
+        });
+    tell_rendered(shown);
+}
+
+/// Writes a line that may hold terminal colours, and that we made ourselves.
+pub(super) fn tell_rendered(line: impl Display) {
     // Nobody reads it: nobody to tell.
     let _ = writeln!(std::io::stderr().lock(), "{line}");
 }

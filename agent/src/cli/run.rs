@@ -79,9 +79,11 @@ fn report(outcome: Outcome, json: bool) -> Exit {
     if !json {
         for artifact in &build.artifacts {
             for file in &artifact.files {
+                let path = Path::new(&artifact.location).join(file);
+                // One line a file, whatever its name.
                 tell(format_args!(
                     "artifact: {}",
-                    Path::new(&artifact.location).join(file).display()
+                    path.display().to_string().replace('\n', "\\n")
                 ));
             }
         }
