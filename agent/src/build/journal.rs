@@ -262,6 +262,6 @@ impl<'a> Journal<'a> {
 fn not_shown(error: &io::Error, told: &mut bool) {
     if error.kind() != io::ErrorKind::BrokenPipe && !*told {
         *told = true;
-        tracing::warn!(%error, "the log cannot be written to standard output: {error}");
+        tracing::warn!("the log cannot be written to standard output: {error}");
     }
 }
