@@ -17,6 +17,7 @@ pub mod assumptions;
 mod code;
 mod diagnostic;
 pub mod expand;
+pub mod lint;
 mod merge;
 pub mod model;
 pub mod output;
