@@ -96,7 +96,7 @@ codes! {
     ExportedNeverSet "exported-never-set" Warning "An exported variable is set nowhere.";
     UnexportableVariable "unexportable-variable" Warning "Variables that begin with `AWS_` cannot be exported.";
     UnknownRuntime "unknown-runtime" Warning "No catalogued image has this runtime version.";
-    UnquotedVersion "unquoted-version" Warning "A version that ends in zero loses it as a number.";
+    UnquotedVersion "unquoted-version" Info "A version that ends in zero loses it as a number.";
     UnmatchableFiles "unmatchable-files" Warning "A pattern of files cannot match anything.";
     FallbackKeysWithoutKey "fallback-keys-without-key" Warning "`fallback-keys` are ignored without `key`.";
     UnusedSecondaryArtifact "unused-secondary-artifact" Warning "No project can take this secondary artifact.";

@@ -6,6 +6,7 @@
 mod config;
 mod context;
 mod outputs;
+mod page;
 mod publish;
 mod runtimes;
 mod shell;
@@ -15,6 +16,7 @@ mod switch;
 mod variables;
 
 pub use config::{LintConfig, Setting};
+pub use page::page;
 pub use runtimes::{RUNTIMES, Runtime};
 
 use crate::Parsed;

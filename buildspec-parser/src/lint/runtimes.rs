@@ -159,8 +159,9 @@ fn unquoted_version(context: &Context<'_>, found: &mut Vec<Diagnostic>) {
     for (name, version) in versions(context) {
         let source = context.source(version.span);
         let number = source.parse::<f64>().is_ok() && source == version.value;
-        if number && source.contains('.') && source.ends_with('0') {
-            let short = source.trim_end_matches('0').trim_end_matches('.');
+        // `6.0` becomes 6, which names the same version.
+        if number && source.contains('.') && source.ends_with('0') && !source.ends_with(".0") {
+            let short = source.trim_end_matches('0');
             let message = format!("{} {source} is the number {short} to YAML", name.value);
             let finding = Diagnostic::new(Code::UnquotedVersion, version.span, message)
                 .help("put it in quotes");

@@ -301,7 +301,9 @@ impl<'c> Scanner<'c> {
                 self.cases += 1;
                 self.at += self.rest().find(" in")? + " in".len();
             }
-            "then" | "else" | "elif" | "do" | "!" | "time" => {}
+            "then" | "else" | "elif" | "do" | "time" => {}
+            // Its failure is what the author wants: like after `||`.
+            "!" => self.current.before = Separator::Condition,
             "fi" | "done" | "}" | "esac" => {
                 self.compounds = self.compounds.checked_sub(1)?;
                 if word == "esac" {
