@@ -54,7 +54,7 @@ codes! {
     UnknownKey "unknown-key" Warning "A key is not part of the buildspec and is ignored.";
     MisplacedKey "misplaced-key" Warning "A key stands where it is ignored; it belongs elsewhere.";
     WrongType "wrong-type" Error "A value has another shape than its key needs.";
-    ScalarForList "scalar-for-list" Warning "One value stands where a list is documented.";
+    ScalarForList "scalar-for-list" Info "One value stands where a list is documented.";
     InvalidFlag "invalid-flag" Error "A switch is neither yes nor no.";
     NoPhases "no-phases" Warning "The buildspec has no phase: nothing runs, and the build succeeds.";
     InvalidPhase "invalid-phase" Error "The name of a phase does not exist.";
@@ -82,6 +82,25 @@ codes! {
     UnknownDependOn "unknown-depend-on" Error "A task waits for a task that does not exist.";
     BatchCycle "batch-cycle" Error "Tasks wait for each other.";
     BatchTooLarge "batch-too-large" Error "The batch has more builds than CodeBuild starts.";
+    HiddenFailure "hidden-failure" Warning "A command of several lines goes on after a failing line.";
+    PipefailInSh "pipefail-in-sh" Warning "`set -o pipefail` ends the command where `sh` is dash.";
+    UncheckedPublish "unchecked-publish" Info "`post_build` publishes even after a failed build.";
+    NeedsPrivilegedMode "needs-privileged-mode" Info "Docker needs privileged mode.";
+    LostDirectory "lost-directory" Warning "In version 0.1 a directory change ends with its command.";
+    LostDefinition "lost-definition" Warning "A function, alias or trap ends with the command that defines it.";
+    LostExport "lost-export" Warning "An export in a pipeline or subshell is lost.";
+    ForeignWait "foreign-wait" Warning "`wait` cannot wait for a process of another command.";
+    ReservedVariable "reserved-variable" Warning "A variable has a name that belongs to CodeBuild or the AWS tools.";
+    UnexpandedVariable "unexpanded-variable" Warning "Nothing is expanded in `env/variables`.";
+    PlaintextSecret "plaintext-secret" Warning "A variable in plain text looks like a secret.";
+    ExportedNeverSet "exported-never-set" Warning "An exported variable is set nowhere.";
+    UnexportableVariable "unexportable-variable" Warning "Variables that begin with `AWS_` cannot be exported.";
+    UnknownRuntime "unknown-runtime" Warning "No catalogued image has this runtime version.";
+    UnquotedVersion "unquoted-version" Info "A version that ends in zero loses it as a number.";
+    UnmatchableFiles "unmatchable-files" Warning "A pattern of files cannot match anything.";
+    FallbackKeysWithoutKey "fallback-keys-without-key" Warning "`fallback-keys` are ignored without `key`.";
+    UnusedSecondaryArtifact "unused-secondary-artifact" Warning "No project can take this secondary artifact.";
+    UnknownLintCode "unknown-lint-code" Warning "A comment switches off something that does not exist.";
 }
 
 impl fmt::Display for Code {

@@ -17,21 +17,26 @@ pub mod assumptions;
 mod code;
 mod diagnostic;
 pub mod expand;
+mod fix;
+pub mod lint;
 mod merge;
 pub mod model;
 pub mod output;
 pub mod plan;
 mod print;
 mod read;
+mod schema;
 mod span;
 mod suggest;
 mod yaml;
 
 pub use code::{Code, UnknownCode};
 pub use diagnostic::{Diagnostic, Edit, Fix, Level};
+pub use fix::{Fixed, fix};
 pub use merge::{from_build_commands, merge};
 pub use model::Buildspec;
 pub use print::print;
+pub use schema::schema;
 pub use span::{LineIndex, Place, Position, SourceId, Span, Spanned};
 
 /// What reading a buildspec gives.

@@ -34,6 +34,12 @@ const KEYS: [&str; 9] = [
 
 /// Reads one text.
 pub(crate) fn buildspec(text: &str) -> Parsed {
+    let (reader, buildspec) = partial(text);
+    reader.finish(buildspec)
+}
+
+/// Reads one text and keeps what could be read even of a refused file.
+pub(crate) fn partial(text: &str) -> (Reader<'_>, Option<Buildspec>) {
     let document = yaml::read(text, SourceId::Buildspec);
     let mut reader = Reader::new(Sources::one(text), document.problems);
     let buildspec = if reader.refused() {
@@ -41,7 +47,7 @@ pub(crate) fn buildspec(text: &str) -> Parsed {
     } else {
         root(&mut reader, document.root.as_ref())
     };
-    reader.finish(buildspec)
+    (reader, buildspec)
 }
 
 /// Reads the root of a tree.
@@ -72,7 +78,9 @@ pub(crate) fn root(reader: &mut Reader<'_>, root: Option<&Node<'_>>) -> Option<B
     for entry in entries {
         key(reader, &mut spec, entry, old);
     }
-    if !entries.iter().any(|entry| entry.key == "phases") && !reader.refused() {
+    // A batch whose tasks name other files needs no phases of its own.
+    let needs_none = |entry: &Entry<'_>| matches!(entry.key.as_ref(), "phases" | "batch");
+    if !entries.iter().any(needs_none) && !reader.refused() {
         let span = root.map_or(Span::default(), |node| {
             Span::new(node.span.source, node.span.start, node.span.start)
         });

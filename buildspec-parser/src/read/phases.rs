@@ -26,7 +26,7 @@ pub(super) fn read(reader: &mut Reader<'_>, section: &Entry<'_>) -> Phases {
     for entry in entries {
         match Phases::name(&entry.key) {
             Some(name) => phases.set(name, phase(reader, name, entry)),
-            None => unknown(reader, entry),
+            None => unknown(reader, &mut phases, entry),
         }
     }
     if entries.is_empty() && matches!(section.value.kind, Kind::Mapping(_) | Kind::Scalar { .. }) {
@@ -36,28 +36,34 @@ pub(super) fn read(reader: &mut Reader<'_>, section: &Entry<'_>) -> Phases {
     phases
 }
 
-fn unknown(reader: &mut Reader<'_>, entry: &Entry<'_>) {
+fn unknown(reader: &mut Reader<'_>, phases: &mut Phases, entry: &Entry<'_>) {
     let names = PhaseName::ALL.map(PhaseName::as_str);
     let message = format!("`{}` is not a phase", entry.key);
     let problem = Diagnostic::new(Code::InvalidPhase, entry.key_span, message).codebuild(format!(
         "Invalid buildspec phase name: {}. Expecting: build,install,post_build,pre_build",
         entry.key
     ));
-    reader.note(if SECTIONS.contains(&entry.key.as_ref()) {
-        problem.help(format!(
+    if SECTIONS.contains(&entry.key.as_ref()) {
+        reader.note(problem.help(format!(
             "`{}` belongs to the top level: indent it like `phases`",
             entry.key
-        ))
+        )));
     } else if let Some(near) = suggest::nearest(&entry.key, &names) {
-        problem
-            .help(format!("did you mean `{near}`?"))
-            .fix(entry.key_span, near)
+        reader.note(
+            problem
+                .help(format!("did you mean `{near}`?"))
+                .fix(entry.key_span, near),
+        );
+        // The file is refused; what else is wrong with the phase is worth knowing all the same.
+        if let Some(name) = Phases::name(near).filter(|name| phases.get(*name).is_none()) {
+            phases.set(name, phase(reader, name, entry));
+        }
     } else {
-        problem.help(format!(
+        reader.note(problem.help(format!(
             "the phases are {}",
             names.map(|name| format!("`{name}`")).join(", ")
-        ))
-    });
+        )));
+    }
 }
 
 fn phase(reader: &mut Reader<'_>, name: PhaseName, section: &Entry<'_>) -> Phase {
@@ -189,6 +195,26 @@ fn not_a_string(reader: &mut Reader<'_>, item: &Node<'_>, list: &str, index: usi
         ));
     if matches!(item.kind, Kind::Mapping(_)) {
         problem = problem.help("write the command in a block: `- |`, or put all of it in quotes");
+        if let Some(quoted) = quoted(reader, item) {
+            problem = problem.fix(item.span, quoted);
+        }
     }
     reader.note(problem);
+}
+
+/// The command in single quotes: where it is one key and one value on one line, and no flow collection,
+/// the text is what the author meant to run.
+fn quoted(reader: &Reader<'_>, item: &Node<'_>) -> Option<String> {
+    let Kind::Mapping(entries) = &item.kind else {
+        return None;
+    };
+    let source = reader.source(item.span)?;
+    let [only] = entries.as_slice() else {
+        return None;
+    };
+    let written_here =
+        only.key_span.start == item.span.start && matches!(only.value.kind, Kind::Scalar { .. });
+    let simple =
+        !source.contains(['\n', '\r']) && !source.starts_with(['{', '&', '*', '!', '?', '\'', '"']);
+    (written_here && simple).then(|| format!("'{}'", source.replace('\'', "''")))
 }

@@ -35,11 +35,19 @@ impl<'t> Sources<'t> {
 
     /// The line a span begins on, from 1.
     pub(crate) fn line(&self, span: Span) -> usize {
-        let index = match span.source {
+        self.index(span).line(span.start)
+    }
+
+    /// The text of a span.
+    pub(crate) fn text(&self, span: Span) -> Option<&'t str> {
+        self.index(span).text().get(span.range())
+    }
+
+    fn index(&self, span: Span) -> &LineIndex<'t> {
+        match span.source {
             SourceId::Buildspec => &self.buildspec,
             SourceId::Patch => self.patch.as_ref().unwrap_or(&self.buildspec),
-        };
-        index.line(span.start)
+        }
     }
 }
 
@@ -88,6 +96,11 @@ impl<'t> Reader<'t> {
     /// The line a span begins on, from 1.
     pub(crate) fn line(&self, span: Span) -> usize {
         self.sources.line(span)
+    }
+
+    /// The text of a span.
+    pub(crate) fn source(&self, span: Span) -> Option<&'t str> {
+        self.sources.text(span)
     }
 
     /// Notes a key that is ignored, with the nearest known one.

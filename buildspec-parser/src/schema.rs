@@ -1,0 +1,421 @@
+//! The JSON Schema of the buildspec, for editors.
+//!
+//! It describes what the parser accepts without a warning; allowed values come from the model's own
+//! lists, so that a new format or shell is in the schema by being in the model.
+
+use serde_json::{Map, Value, json};
+
+use crate::assumptions::{LONGEST_IDENTIFIER, MOST_BATCH_BUILDS, MOST_FALLBACK_KEYS};
+use crate::model::{PhaseName, ReportFormat, Shell};
+
+/// The schema (JSON Schema draft 7, the one editors know best), pretty-printed, ending with a line break.
+pub fn schema() -> String {
+    let schema = json!({
+        "$schema": "http://json-schema.org/draft-07/schema#",
+        "$id": "https://github.com/buildspec-agent/buildspec-agent/blob/main/buildspec-parser/buildspec.schema.json",
+        "title": "AWS CodeBuild buildspec",
+        "type": "object",
+        "required": ["version"],
+        "properties": {
+            "version": { "description": "Version of the buildspec language; 0.2 carries directory and variables from command to command.", "enum": [0.1, 0.2, "0.1", "0.2"] },
+            "run-as": text("Linux user who runs the commands of every phase."),
+            "env": env(),
+            "proxy": object("What goes through an explicit proxy server.", &[
+                ("upload-artifacts", flag("Whether artifacts are uploaded through the proxy.")),
+                ("logs", flag("Whether logs are sent through the proxy.")),
+            ]),
+            "batch": batch(),
+            "phases": phases(),
+            "reports": by_name("Report groups by name or ARN.", &report()),
+            "artifacts": artifacts(true),
+            "cache": cache(),
+        },
+        "patternProperties": { "^(x-|\\.)": true },
+        "additionalProperties": false,
+        "definitions": {
+            "flag": { "enum": [true, false, "yes", "no", "true", "false"] },
+            "scalar": { "type": ["string", "number", "boolean", "null"] },
+            "texts": { "type": ["array", "null"], "items": { "type": ["string", "number", "boolean", "null"] } },
+        },
+    });
+    // A value made of texts and numbers is always representable.
+    let mut text = serde_json::to_string_pretty(&schema).unwrap_or_default();
+    text.push('\n');
+    text
+}
+
+fn described(reference: &str, description: &str) -> Value {
+    json!({ "description": description, "allOf": [{ "$ref": format!("#/definitions/{reference}") }] })
+}
+
+fn text(description: &str) -> Value {
+    described("scalar", description)
+}
+
+fn texts(description: &str) -> Value {
+    described("texts", description)
+}
+
+fn flag(description: &str) -> Value {
+    described("flag", description)
+}
+
+fn object(description: &str, properties: &[(&str, Value)]) -> Value {
+    let properties: Map<String, Value> = properties
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), value.clone()))
+        .collect();
+    json!({
+        "description": description,
+        "type": ["object", "null"],
+        "properties": properties,
+        "additionalProperties": false,
+    })
+}
+
+fn by_name(description: &str, value: &Value) -> Value {
+    json!({ "description": description, "type": ["object", "null"], "additionalProperties": value })
+}
+
+fn with_required(mut object: Value, required: &[&str]) -> Value {
+    object["type"] = json!("object");
+    object["required"] = json!(required);
+    object
+}
+
+fn env() -> Value {
+    let shells: Vec<&str> = Shell::ALL.iter().map(|shell| shell.as_str()).collect();
+    let scalar = json!({ "$ref": "#/definitions/scalar" });
+    object(
+        "Shell and variables.",
+        &[
+            (
+                "shell",
+                json!({ "description": "Shell that reads the commands; sh on Linux.", "enum": shells }),
+            ),
+            (
+                "variables",
+                by_name(
+                    "Variables with literal values; nothing is expanded.",
+                    &scalar,
+                ),
+            ),
+            (
+                "parameter-store",
+                by_name(
+                    "Variables with values from Systems Manager Parameter Store.",
+                    &scalar,
+                ),
+            ),
+            (
+                "secrets-manager",
+                by_name(
+                    "Variables with values from Secrets Manager: secret-id:json-key:version-stage:version-id.",
+                    &scalar,
+                ),
+            ),
+            (
+                "exported-variables",
+                texts("Variables whose values are reported after post_build."),
+            ),
+            (
+                "git-credential-helper",
+                flag("Whether git is given the credentials of the source."),
+            ),
+        ],
+    )
+}
+
+fn phases() -> Value {
+    let phase = |name: PhaseName| {
+        let mut properties = vec![
+            (
+                "run-as",
+                text("Linux user who runs the commands of this phase."),
+            ),
+            (
+                "on-failure",
+                json!({
+                    "description": "What a failing command leads to.",
+                    "type": "string",
+                    "pattern": "^([Aa][Bb][Oo][Rr][Tt]|[Cc][Oo][Nn][Tt][Ii][Nn][Uu][Ee]|[Rr][Ee][Tt][Rr][Yy](-.+)?)$",
+                }),
+            ),
+            (
+                "commands",
+                commands("Commands, run one after the other until one fails."),
+            ),
+            (
+                "finally",
+                commands("Commands that run after the others, failed or not."),
+            ),
+        ];
+        if name == PhaseName::Install {
+            let scalar = json!({ "$ref": "#/definitions/scalar" });
+            properties.push((
+                "runtime-versions",
+                by_name("Runtimes of the image to use.", &scalar),
+            ));
+        }
+        (
+            name.as_str(),
+            object(&format!("The {name} phase."), &properties),
+        )
+    };
+    object(
+        "Commands, in four phases that always run in this order.",
+        &PhaseName::ALL.map(phase),
+    )
+}
+
+fn commands(description: &str) -> Value {
+    json!({
+        "description": description,
+        "type": ["array", "string", "null"],
+        "items": { "$ref": "#/definitions/scalar" },
+    })
+}
+
+fn report() -> Value {
+    // Upper and lower case are the same: the pattern spells both.
+    let formats: Vec<String> = ReportFormat::ALL
+        .iter()
+        .map(|format| any_case(format.as_str()))
+        .collect();
+    let pattern = format!("^({})$", formats.join("|"));
+    let report = object(
+        "A report group.",
+        &[
+            ("files", texts("Report files: paths and globs.")),
+            (
+                "file-format",
+                json!({ "description": "Format of the files; JUNITXML by default.", "type": "string", "pattern": pattern }),
+            ),
+            (
+                "base-directory",
+                text("Directory the files are relative to."),
+            ),
+            ("discard-paths", flag("Whether only base names are kept.")),
+        ],
+    );
+    with_required(report, &["files"])
+}
+
+fn any_case(word: &str) -> String {
+    let letter = |c: char| {
+        if c.is_ascii_alphabetic() {
+            format!("[{c}{}]", c.to_ascii_lowercase())
+        } else {
+            c.to_string()
+        }
+    };
+    word.chars().map(letter).collect()
+}
+
+fn artifacts(primary: bool) -> Value {
+    let mut properties = vec![
+        ("files", texts("Artifact files: paths and globs.")),
+        (
+            "name",
+            text("Name of the artifact, evaluated by the shell."),
+        ),
+        ("discard-paths", flag("Whether only base names are kept.")),
+        (
+            "base-directory",
+            text("Directory the files are relative to, or a glob of top-level directories."),
+        ),
+        (
+            "exclude-paths",
+            json!({
+                "description": "Files to leave out, relative to base-directory.",
+                "type": ["array", "string", "null"],
+                "items": { "$ref": "#/definitions/scalar" },
+            }),
+        ),
+        (
+            "enable-symlinks",
+            flag("Whether symbolic links are kept in a ZIP archive."),
+        ),
+        (
+            "s3-prefix",
+            text("Prefix of the key in the bucket, with namespace type BUILD_ID."),
+        ),
+        (
+            "type",
+            json!({ "description": "Left over from version 0.1, without effect." }),
+        ),
+    ];
+    if primary {
+        properties.push((
+            "secondary-artifacts",
+            by_name("Further artifacts by identifier.", &artifacts(false)),
+        ));
+        return object("What the build uploads.", &properties);
+    }
+    with_required(object("A further artifact.", &properties), &["files"])
+}
+
+fn cache() -> Value {
+    let cache = object(
+        "What is kept for the next build.",
+        &[
+            ("key", text("Key of the cache, evaluated by the shell.")),
+            (
+                "fallback-keys",
+                json!({
+                    "description": "Prefixes of keys that are tried when there is no cache for the key.",
+                    "type": ["array", "null"],
+                    "maxItems": MOST_FALLBACK_KEYS,
+                    "items": { "$ref": "#/definitions/scalar" },
+                }),
+            ),
+            (
+                "action",
+                json!({ "description": "Only one half of the caching.", "enum": ["restore", "save"] }),
+            ),
+            ("paths", texts("Files and directories to cache.")),
+        ],
+    );
+    with_required(cache, &["paths"])
+}
+
+fn batch() -> Value {
+    let tasks = |description: &str, task: Value| json!({ "description": description, "type": "array", "maxItems": MOST_BATCH_BUILDS, "items": task });
+    let mut batch = object(
+        "What a batch build starts; an ordinary build ignores it.",
+        &[
+            (
+                "fast-fail",
+                flag("Whether one failed build stops the others."),
+            ),
+            (
+                "build-list",
+                tasks("Builds that run at the same time.", task(false)),
+            ),
+            (
+                "build-graph",
+                tasks("Builds that wait for others.", task(true)),
+            ),
+            ("build-matrix", matrix()),
+            (
+                "build-fanout",
+                with_required(
+                    object(
+                        "One build in several shards.",
+                        &[
+                            (
+                                "parallelism",
+                                json!({ "description": "Number of shards.", "type": "integer", "minimum": 1, "maximum": MOST_BATCH_BUILDS }),
+                            ),
+                            (
+                                "ignore-failure",
+                                flag("Whether a failed shard leaves the batch successful."),
+                            ),
+                        ],
+                    ),
+                    &["parallelism"],
+                ),
+            ),
+        ],
+    );
+    let kinds = ["build-list", "build-graph", "build-matrix", "build-fanout"];
+    batch["oneOf"] = kinds
+        .iter()
+        .map(|kind| json!({ "required": [kind] }))
+        .collect();
+    batch
+}
+
+fn task(graph: bool) -> Value {
+    let mut properties = vec![
+        (
+            "identifier",
+            json!({
+                "description": "Name of the task, unique in the batch.",
+                "type": "string",
+                "pattern": "^[A-Za-z0-9_]+$",
+                "maxLength": LONGEST_IDENTIFIER,
+            }),
+        ),
+        ("buildspec", text("Path of another buildspec.")),
+        ("debug-session", flag("Whether session debugging is on.")),
+        ("env", task_env()),
+        (
+            "ignore-failure",
+            flag("Whether a failure leaves the batch successful."),
+        ),
+    ];
+    if graph {
+        properties.push((
+            "depend-on",
+            texts("Identifiers of the tasks that must have ended."),
+        ));
+    }
+    with_required(object("A task.", &properties), &["identifier"])
+}
+
+fn task_env() -> Value {
+    let scalar = json!({ "$ref": "#/definitions/scalar" });
+    object(
+        "What the build changes of the project's environment.",
+        &[
+            (
+                "compute-type",
+                text("Compute type, for example BUILD_GENERAL1_LARGE."),
+            ),
+            ("fleet", text("Fleet; not together with compute-type.")),
+            ("image", text("Image.")),
+            ("privileged-mode", flag("Privileged mode.")),
+            (
+                "type",
+                text("Environment type, for example LINUX_CONTAINER."),
+            ),
+            ("variables", by_name("Variables.", &scalar)),
+        ],
+    )
+}
+
+fn matrix() -> Value {
+    let lists = json!({ "$ref": "#/definitions/texts" });
+    object(
+        "Every combination of the dynamic values.",
+        &[
+            (
+                "static",
+                object(
+                    "What is the same in every build.",
+                    &[
+                        (
+                            "ignore-failure",
+                            flag("Whether a failed build leaves the batch successful."),
+                        ),
+                        ("env", task_env()),
+                    ],
+                ),
+            ),
+            (
+                "dynamic",
+                object(
+                    "One build for each combination.",
+                    &[
+                        ("buildspec", texts("Paths of buildspecs.")),
+                        (
+                            "env",
+                            object(
+                                "Values of the environment.",
+                                &[
+                                    ("compute-type", texts("Compute types.")),
+                                    ("image", texts("Images.")),
+                                    (
+                                        "variables",
+                                        by_name("Variables, each with a list of values.", &lists),
+                                    ),
+                                ],
+                            ),
+                        ),
+                    ],
+                ),
+            ),
+        ],
+    )
+}
