@@ -5,6 +5,7 @@ mod commands;
 mod copy;
 mod download_source;
 mod evaluate;
+mod files;
 mod phase;
 
 use std::ffi::OsString;
