@@ -148,3 +148,29 @@ proptest! {
         }
     }
 }
+
+proptest! {
+    #[test]
+    fn secrets_are_found_wherever_they_stand_in_a_long_text(
+        secrets in prop::collection::vec("[ab]{4,40}", 1..40),
+        text in "([abc]{0,80}|a{0,80}|[ab]{20,40}){0,200}",
+    ) {
+        let masker = Masker::new(secrets.iter().map(String::as_str), Encodings::Plain).unwrap();
+        let mut expected = String::new();
+        let mut rest = text.as_str();
+        while !rest.is_empty() {
+            let found = secrets.iter().filter(|secret| rest.starts_with(secret.as_str()));
+            match found.map(String::len).max() {
+                Some(length) => {
+                    expected.push_str(MASK);
+                    rest = &rest[length..];
+                }
+                None => {
+                    expected.push_str(&rest[..1]);
+                    rest = &rest[1..];
+                }
+            }
+        }
+        prop_assert_eq!(masker.mask(&text), expected);
+    }
+}
