@@ -29,12 +29,12 @@ fn main() {
         let masker = Masker::new(secrets.iter().map(String::as_str), encodings)
             .unwrap_or_else(|error| panic!("{error}"));
         let prepared = start.elapsed();
-        let (mut stream, mut masked) = (MaskedStream::default(), Vec::new());
+        let (mut stream, mut out) = (MaskedStream::default(), Vec::new());
         let start = Instant::now();
         for _ in 0..LOG_BYTES / PIECE_BYTES {
-            masked.clear();
-            stream.push(&masker, &piece, &mut masked);
-            black_box(&masked);
+            out.clear();
+            stream.push(&masker, &piece, &mut out);
+            black_box(&out);
         }
         let speed = (LOG_BYTES / 1_000_000) as u128 * 1_000_000 / start.elapsed().as_micros();
         let (encodings, prepared) = (format!("{encodings:?}"), prepared.as_secs_f64() * 1000.0);

@@ -12,7 +12,7 @@ use executor::protocol::{ArtifactPlan, Event, PhaseContext};
 use super::Build;
 use super::copy::Destination;
 use super::evaluate::Unanswered;
-use super::files::Files;
+use super::find::Files;
 use crate::reason;
 use crate::supervisor::Fault;
 use crate::watch::Ending;

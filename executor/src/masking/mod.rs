@@ -78,7 +78,8 @@ impl Masker {
                 patterns.insert(part.as_bytes().to_vec());
             }
         }
-        let patterns: Vec<Vec<u8>> = patterns.into_iter().collect();
+        let mut patterns: Vec<Vec<u8>> = patterns.into_iter().collect();
+        patterns.retain(|pattern| pattern.len() >= SHORTEST_VALUE);
         let literals = AhoCorasick::builder()
             .match_kind(MatchKind::LeftmostLongest)
             .build(&patterns)?;
