@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use executor::masking::{Encodings, Masker, MaskingError};
-use executor::protocol::{Plan, channel};
+use executor::protocol::{Plan, Secret, channel};
 
 use crate::build::{Build, Surroundings};
 use crate::channel::Channel;
@@ -100,7 +100,7 @@ fn start_log(plan: &Plan, channel: &Channel) -> Result<Log, Failure> {
     } else {
         Encodings::Plain
     };
-    let secrets = plan.secrets.iter().map(|secret| secret.expose());
+    let secrets = plan.secrets.iter().map(Secret::expose);
     let masker = Masker::new(secrets, encodings)?;
     let start = SpoolStart {
         first_segment: plan.first_segment,

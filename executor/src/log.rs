@@ -29,7 +29,8 @@ impl Log {
         let segments = SegmentDirectory::new(spool);
         Ok(Self {
             writer: SpoolWriter::start(segments, limits.first_segment, limits.first_sequence)?,
-            segment_limit: limits.segment_limit,
+            // The segment that is being written cannot be removed by the agent.
+            segment_limit: limits.segment_limit.max(2),
             masker,
             stream: MaskedStream::default(),
             masked: Vec::new(),

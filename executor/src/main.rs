@@ -5,8 +5,11 @@ mod build;
 mod channel;
 mod clock;
 mod control;
+
+mod grant;
 mod life;
 mod log;
+mod memory;
 mod output;
 mod places;
 mod processes;
@@ -18,6 +21,7 @@ mod setup;
 mod shell;
 mod supervisor;
 mod sys;
+mod untrusted;
 mod users;
 mod watch;
 

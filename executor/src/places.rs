@@ -9,6 +9,8 @@ pub(crate) struct Places {
     pub(crate) channel: PathBuf,
     /// Where commands start before they go to their directory.
     pub(crate) readonly: PathBuf,
+    /// Below it lie the sources.
+    pub(crate) output: PathBuf,
     /// Script and state of the shell; in memory, because there are secrets in it.
     pub(crate) state: PathBuf,
 }
@@ -20,6 +22,7 @@ impl Places {
         Self {
             channel: codebuild.join("channel"),
             readonly: codebuild.join("readonly"),
+            output: codebuild.join("output"),
             state: codebuild.join("output/tmp"),
         }
     }

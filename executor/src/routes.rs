@@ -84,7 +84,7 @@ fn add_unreachable_route(address: IpAddr) -> io::Result<()> {
     }
 }
 
-/// The netlink message RTM_NEWROUTE: header, route, and the destination as its one attribute.
+/// The netlink message `RTM_NEWROUTE`: header, route, and the destination as its one attribute.
 fn request(address: IpAddr) -> Vec<u8> {
     let (family, octets) = match address {
         IpAddr::V4(address) => (libc::AF_INET, address.octets().to_vec()),

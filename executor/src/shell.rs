@@ -7,11 +7,10 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::fs::{self, OpenOptions};
-use std::io::{self, Read, Write};
+use std::fs;
+use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use executor::protocol::{Plan, ShellKind, StateCarrying};
@@ -19,6 +18,7 @@ use nix::unistd::{self, Gid, Uid};
 
 use crate::places::Places;
 use crate::sys::Identity;
+use crate::untrusted;
 
 /// Added to the end of PATH, as in CodeBuild.
 const USER_PROGRAMS: &str = "/codebuild/user/bin";
@@ -26,8 +26,8 @@ const USER_PROGRAMS: &str = "/codebuild/user/bin";
 /// Longest path that is taken from `dir.txt`, in bytes.
 const LONGEST_DIRECTORY: u64 = 64 * 1024;
 
-/// Longest answer to a question, in bytes; all of them fit into one event.
-const LONGEST_ANSWER: u64 = 256 * 1024;
+/// Longest answer to a question, in bytes. As JSON it fits into one event, whatever is escaped.
+const LONGEST_ANSWER: u64 = 128 * 1024;
 
 /// Runs commands one after the other in the same state.
 #[derive(Debug)]
@@ -82,25 +82,32 @@ impl Shell {
         }
         self.prepare_state(task.identity)?;
         let script = self.state.join("script.sh");
-        write(&script, 0o644, &self.script(task)).map_err(|source| StateError {
+        untrusted::replace(&script, 0o644, &self.script(task)).map_err(|source| StateError {
             operation: "write",
             path: script.clone(),
             source,
         })?;
-        let mut command = Command::new(self.program);
+        let mut command = self.plain(self.program);
+        command.arg(&script);
+        Ok(command)
+    }
+
+    /// A program in the environment of the build, without arguments and standard output.
+    pub(crate) fn plain(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
         command
-            .arg(&script)
             .stdin(Stdio::null())
             .env_clear()
             .envs(&self.environment);
-        Ok(command)
+        command
     }
 
     /// Takes over the directory in which the last command has ended. If it has recorded none (by
     /// `exit` or `exec`), the one before stays.
     pub(crate) fn remember_directory(&mut self) {
         if self.carrying == StateCarrying::Carried
-            && let Ok(mut directory) = read(&self.state.join("dir.txt"), LONGEST_DIRECTORY)
+            && let Ok(mut directory) =
+                untrusted::read(&self.state.join("dir.txt"), LONGEST_DIRECTORY)
             && directory.pop() == Some(b'\n')
             && directory.starts_with(b"/")
         {
@@ -110,7 +117,7 @@ impl Shell {
 
     /// What the last question was answered.
     pub(crate) fn answer(&self) -> io::Result<Vec<u8>> {
-        read(&self.state.join("answer"), LONGEST_ANSWER)
+        untrusted::read(&self.state.join("answer"), LONGEST_ANSWER)
     }
 
     fn script(&self, task: &Task<'_>) -> Vec<u8> {
@@ -146,14 +153,10 @@ impl Shell {
         for name in ["env.sh", "dir.txt", "answer"] {
             let path = self.state.join(name);
             let keep = self.carrying == StateCarrying::Carried && name == "env.sh";
-            let made = OpenOptions::new()
-                .write(true)
-                .create(true)
-                .truncate(!keep)
-                .mode(0o600)
-                .custom_flags(libc::O_NOFOLLOW)
-                .open(&path);
-            let made = made.and_then(|file| {
+            let made = untrusted::open(&path, 0o600).and_then(|file| {
+                if !keep {
+                    file.set_len(0)?;
+                }
                 if Uid::effective().is_root() {
                     unistd::fchown(&file, Some(user), Some(group))?;
                 }
@@ -218,28 +221,6 @@ fn quoted(text: &[u8]) -> Vec<u8> {
     }
     quoted.push(b'\'');
     quoted
-}
-
-fn write(path: &Path, mode: u32, bytes: &[u8]) -> io::Result<()> {
-    OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(mode)
-        .custom_flags(libc::O_NOFOLLOW)
-        .open(path)?
-        .write_all(bytes)
-}
-
-fn read(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
-    // Never waits for the other end of a pipe that the build has put there.
-    let file = OpenOptions::new()
-        .read(true)
-        .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
-        .open(path)?;
-    let mut bytes = Vec::new();
-    file.take(limit).read_to_end(&mut bytes)?;
-    Ok(bytes)
 }
 
 /// Makes the directory for the state, if the agent has mounted none.

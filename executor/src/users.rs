@@ -1,18 +1,21 @@
 //! Users of the image, read from its files: a static program cannot ask the C library.
 
-use std::fs;
 use std::io;
 use std::path::Path;
 
 use nix::unistd::{Gid, Uid};
 
 use crate::sys::Identity;
+use crate::untrusted;
+
+/// Most that is read of one of the files, in bytes: the build may have changed them.
+const LIMIT_BYTES: u64 = 16 * 1024 * 1024;
 
 /// Looks up the user of this name; none if there is no such user. A group file that is missing
 /// names no groups.
 pub(crate) fn find(root: &Path, name: &str) -> io::Result<Option<Identity>> {
-    let passwd = fs::read(root.join("etc/passwd"))?;
-    let group = fs::read(root.join("etc/group")).unwrap_or_default();
+    let passwd = untrusted::read(&root.join("etc/passwd"), LIMIT_BYTES)?;
+    let group = untrusted::read(&root.join("etc/group"), LIMIT_BYTES).unwrap_or_default();
     Ok(identity(
         &String::from_utf8_lossy(&passwd),
         &String::from_utf8_lossy(&group),

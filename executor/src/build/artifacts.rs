@@ -3,16 +3,16 @@
 //! All paths are looked up inside the container, by its own mounts and links: nothing the build
 //! has put there leads to the host.
 
-use std::collections::{BTreeMap, HashMap};
-use std::path::{Path, PathBuf};
+use std::collections::HashMap;
+use std::path::Path;
 
-use executor::globs::{self, FileGlob, Pattern};
+use executor::globs;
 use executor::protocol::{ArtifactPlan, Event, PhaseContext};
-use walkdir::WalkDir;
 
 use super::Build;
 use super::copy::Destination;
 use super::evaluate::Unanswered;
+use super::find::Files;
 use crate::reason;
 use crate::supervisor::Fault;
 use crate::watch::Ending;
@@ -26,13 +26,14 @@ pub(super) struct ArtifactAnswers {
     names: Vec<Option<String>>,
 }
 
-/// Files of one artifact: path in the artifact, path in the container.
-type Files = BTreeMap<PathBuf, PathBuf>;
-
 /// Why an artifact is not collected.
-enum Failure {
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// The author of the build has something to mend.
     Client(String),
+    /// The build had to end.
     Cut(Ending),
+    /// The executor cannot go on.
     Fault(Fault),
 }
 
@@ -143,128 +144,6 @@ impl Build<'_> {
         }
         Ok(bytes)
     }
-
-    /// Finds the files, and says in the log what was looked at.
-    fn artifact_files(
-        &mut self,
-        plan: &ArtifactPlan,
-        variables: &HashMap<String, String>,
-    ) -> Result<Files, Failure> {
-        let expand =
-            |text: &String| globs::expand(text, |name| variables.get(name).map(String::as_str));
-        let entries: Vec<String> = plan.files.iter().map(expand).collect();
-        let excluded: Vec<String> = plan.exclude_paths.iter().map(expand).collect();
-        let base = plan
-            .base_directory
-            .as_ref()
-            .map_or_else(|| ".".to_owned(), expand);
-        let mut files = Files::new();
-        for directory in self.base_directories(&base)? {
-            self.shown_line("Expanding file paths for base directory", &directory.shown)?;
-            self.line("Assembling file list")?;
-            let excluded: Vec<Pattern> = excluded
-                .iter()
-                .filter_map(|entry| Pattern::new(entry, &directory.absolute()).ok())
-                .collect();
-            for entry in &entries {
-                self.shown_line("Expanding", entry)?;
-                let found = match Pattern::new(entry, &directory.absolute()) {
-                    Ok(Pattern::Glob(glob)) => self.walk(&directory.path, &glob)?,
-                    Ok(Pattern::Literal(path)) if directory.path.join(&path).is_file() => {
-                        vec![PathBuf::from(path)]
-                    }
-                    Ok(Pattern::Literal(_)) | Err(_) => {
-                        self.shown_line("Skipping invalid file path", entry)?;
-                        continue;
-                    }
-                };
-                for path in found {
-                    if excluded.iter().any(|pattern| pattern.is_match(&path)) {
-                        continue;
-                    }
-                    let target = match path.file_name() {
-                        Some(name) if plan.discard_paths => PathBuf::from(name),
-                        _ => path.clone(),
-                    };
-                    files.insert(target, directory.path.join(&path));
-                }
-            }
-        }
-        Ok(files)
-    }
-
-    /// The base directories that exist, in order of their names.
-    fn base_directories(&mut self, base: &str) -> Result<Vec<BaseDirectory>, Failure> {
-        self.shown_line("Expanding base directory path:", base)?;
-        self.line("Assembling file list")?;
-        self.shown_line("Expanding", base)?;
-        let source = PathBuf::from(&self.plan.source_directory);
-        if !globs::is_glob(base) {
-            let path = source.join(base);
-            if path.is_dir() {
-                let shown = base.to_owned();
-                return Ok(vec![BaseDirectory { path, shown }]);
-            }
-            self.shown_line("Skipping invalid file path", base)?;
-            return Ok(Vec::new());
-        }
-        let Ok(Pattern::Glob(glob)) = Pattern::new(base, &self.plan.source_directory) else {
-            self.shown_line("Skipping invalid file path", base)?;
-            return Ok(Vec::new());
-        };
-        let matching = found(&source, &glob, |path| path.is_dir());
-        Ok(matching
-            .map(|path| BaseDirectory {
-                shown: path.display().to_string(),
-                path: source.join(path),
-            })
-            .collect())
-    }
-
-    /// The files below `base` that match, relative to it.
-    fn walk(&mut self, base: &Path, glob: &FileGlob) -> Result<Vec<PathBuf>, Failure> {
-        if let Some(ending) = self.supervisor.look()? {
-            return Err(Failure::Cut(ending));
-        }
-        Ok(found(base, glob, Path::is_file).collect())
-    }
-
-    fn shown_line(&mut self, words: &str, text: &str) -> Result<(), Fault> {
-        let text = self.supervisor.log.mask(text);
-        self.line(&format!("{words} {text}"))
-    }
-}
-
-/// A directory whose files are taken by their paths below it.
-struct BaseDirectory {
-    path: PathBuf,
-    shown: String,
-}
-
-impl BaseDirectory {
-    fn absolute(&self) -> String {
-        self.path.to_string_lossy().into_owned()
-    }
-}
-
-/// What matches `glob` below `base` and is wanted, relative to `base`, in order of names. A link
-/// is what it leads to, but no link to a directory is descended into below the directory that the
-/// pattern names: links may form loops, and trees of links can be larger than any disk.
-fn found<'a>(
-    base: &'a Path,
-    glob: &'a FileGlob,
-    is_wanted: impl Fn(&Path) -> bool + 'a,
-) -> impl Iterator<Item = PathBuf> + 'a {
-    WalkDir::new(base.join(glob.directory()))
-        .min_depth(1)
-        .max_depth(glob.depth().unwrap_or(usize::MAX))
-        .sort_by_file_name()
-        .into_iter()
-        .filter_map(Result::ok)
-        .filter_map(move |entry| {
-            let relative = entry.path().strip_prefix(base).ok()?;
-            (glob.is_match(relative) && is_wanted(entry.path())).then(|| relative.to_owned())
-        })
 }
 
 fn copy_failed(path: &Path, error: &std::io::Error) -> Failure {

@@ -1,13 +1,16 @@
 //! Runs the commands of a list, one after the other, until one fails.
 
 use std::borrow::Cow;
+use std::path::Path;
 
 use executor::protocol::{CommandList, CommandUsage, Event, Exit, Phase, PhaseContext, Status};
 
 use super::Build;
+use crate::grant;
 use crate::reason;
 use crate::shell::{Purpose, Task};
 use crate::supervisor::{Fault, Run};
+use crate::sys::Identity;
 use crate::users;
 use crate::watch::Ending;
 
@@ -62,6 +65,10 @@ impl Build<'_> {
         place: Place<'_>,
         commands: &[String],
     ) -> Result<ListEnd, Fault> {
+        if commands.is_empty() {
+            return Ok(ListEnd::Succeeded);
+        }
+        let identity = self.identity(place.run_as);
         for (index, command) in commands.iter().enumerate() {
             if let Some(ending) = self.supervisor.look()? {
                 return Ok(ListEnd::Cut(ending));
@@ -74,7 +81,7 @@ impl Build<'_> {
                 index,
                 attempt: place.attempt,
             })?;
-            let (exit, usage, reason) = match self.command(place, command)? {
+            let (exit, usage, reason) = match self.command(command, &identity)? {
                 Command::Ended(exit, usage) => (exit, usage, exit.to_string()),
                 Command::NotStarted(reason) => {
                     // What a shell returns for a program it cannot start.
@@ -90,37 +97,35 @@ impl Build<'_> {
                 self.line(&format!(
                     "Command did not exit successfully {shown} {reason}"
                 ))?;
+                if let Some(kills) = self.memory.take_kills() {
+                    self.line(&kills)?;
+                }
                 return Ok(ListEnd::Failed(execution_error(&shown, &reason)));
             }
         }
         Ok(ListEnd::Succeeded)
     }
 
-    fn command(&mut self, place: Place<'_>, text: &str) -> Result<Command, Fault> {
-        let identity = match place.run_as {
-            None => None,
-            Some(name) => match users::find(&self.root, name) {
-                Ok(Some(identity)) => Some(identity),
-                Ok(None) => {
-                    return Ok(Command::NotStarted(format!("user: unknown user {name}")));
-                }
-                Err(error) => {
-                    let reason = reason::text(&error);
-                    return Ok(Command::NotStarted(format!("open /etc/passwd: {reason}")));
-                }
-            },
+    fn command(
+        &mut self,
+        text: &str,
+        identity: &Result<Option<Identity>, String>,
+    ) -> Result<Command, Fault> {
+        let identity = match identity {
+            Ok(identity) => identity.as_ref(),
+            Err(reason) => return Ok(Command::NotStarted(reason.clone())),
         };
         let task = Task {
             text,
             purpose: Purpose::Command,
             succeeding: self.succeeding,
-            identity: identity.as_ref(),
+            identity,
         };
         let command = match self.shell.command(&task) {
             Ok(command) => command,
             Err(error) => return Ok(Command::NotStarted(error.to_string())),
         };
-        Ok(match self.supervisor.run(command, identity)? {
+        Ok(match self.supervisor.run(command, identity.cloned())? {
             Run::Ended(exit, usage) => {
                 self.shell.remember_directory();
                 Command::Ended(exit, usage)
@@ -131,6 +136,19 @@ impl Build<'_> {
             }
             Run::Cut(ending, exit, usage) => Command::Cut(ending, exit, usage),
         })
+    }
+
+    /// The user who runs a list of commands, with the sources given to it; an error is the reason
+    /// why none of them can be started.
+    fn identity(&mut self, name: Option<&str>) -> Result<Option<Identity>, String> {
+        let Some(name) = name else { return Ok(None) };
+        let found = users::find(&self.root, name)
+            .map_err(|error| format!("open /etc/passwd: {}", reason::text(&error)))?;
+        let identity = found.ok_or_else(|| format!("user: unknown user {name}"))?;
+        let source = Path::new(&self.plan.source_directory);
+        grant::sources(&self.places, source, &identity)
+            .map_err(|error| format!("chown {}: {}", source.display(), reason::text(&error)))?;
+        Ok(Some(identity))
     }
 
     fn command_ended(&mut self, exit: Exit, usage: CommandUsage) -> Result<(), Fault> {

@@ -4,20 +4,21 @@
 use executor::protocol::{CommandList, Phase, RuntimeSelection, Status};
 
 use super::Build;
-use super::commands::{ListEnd, Place};
-use crate::supervisor::Fault;
+use super::commands::{ListEnd, Place, execution_error};
+use crate::reason;
+use crate::supervisor::{Fault, Run};
 
 impl Build<'_> {
     /// Ends `DOWNLOAD_SOURCE`, which the agent has begun.
     pub(super) fn download_source(&mut self) -> Result<Status, Fault> {
         self.warn_of_short_secrets()?;
         let runtimes = std::mem::take(&mut self.plan.runtimes);
-        let mut end = ListEnd::Succeeded;
+        let mut end = self.entrypoint()?;
         for runtime in &runtimes {
-            end = self.select(runtime)?;
             if !matches!(end, ListEnd::Succeeded) {
                 break;
             }
+            end = self.select(runtime)?;
         }
         if matches!(end, ListEnd::Succeeded) {
             if runtimes.is_empty() {
@@ -31,6 +32,27 @@ impl Build<'_> {
             .phase_ended(Phase::DownloadSource, status, context)
             .map_err(Fault::Spool)?;
         Ok(status)
+    }
+
+    /// Runs the image's entrypoint to its end. What it has started, a daemon, lives on.
+    fn entrypoint(&mut self) -> Result<ListEnd, Fault> {
+        let entrypoint = std::mem::take(&mut self.plan.entrypoint);
+        let Some((program, arguments)) = entrypoint.split_first() else {
+            return Ok(ListEnd::Succeeded);
+        };
+        let shown = self.supervisor.log.mask(&entrypoint.join(" "));
+        self.line(&format!("Running entrypoint {shown}"))?;
+        let mut command = self.shell.plain(program);
+        command.args(arguments);
+        let run = self.supervisor.run(command, None)?;
+        self.supervisor.log.end_of_output().map_err(Fault::Spool)?;
+        let reason = match run {
+            Run::Ended(exit, _) if exit.is_success() => return Ok(ListEnd::Succeeded),
+            Run::Ended(exit, _) => exit.to_string(),
+            Run::NotStarted(error) => format!("fork/exec {program}: {}", reason::text(&error)),
+            Run::Cut(ending, ..) => return Ok(ListEnd::Cut(ending)),
+        };
+        Ok(ListEnd::Failed(execution_error(&shown, &reason)))
     }
 
     fn select(&mut self, runtime: &RuntimeSelection) -> Result<ListEnd, Fault> {

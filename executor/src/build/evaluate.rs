@@ -58,7 +58,9 @@ impl Build<'_> {
         }
         let answer = self.ask(&questions.join("\n"))?.unwrap_or_default();
         Ok(answer
-            .split(|byte| *byte == 0)
+            .split_inclusive(|byte| *byte == 0)
+            // What has no end was cut off.
+            .filter_map(|entry| entry.strip_suffix(b"\0"))
             .filter_map(|entry| {
                 let entry = String::from_utf8_lossy(entry);
                 let (name, value) = entry.split_once('=')?;

@@ -5,6 +5,7 @@ mod commands;
 mod copy;
 mod download_source;
 mod evaluate;
+mod find;
 mod phase;
 
 use std::ffi::OsString;
@@ -18,6 +19,7 @@ use self::artifacts::ArtifactAnswers;
 use self::evaluate::Unanswered;
 
 use crate::channel::Channel;
+use crate::memory::MemoryWatch;
 use crate::places::Places;
 use crate::shell::Shell;
 use crate::supervisor::{Fault, Supervisor};
@@ -35,6 +37,7 @@ pub(crate) struct Build<'a> {
     channel: &'a Channel,
     shell: Shell,
     supervisor: Supervisor,
+    memory: MemoryWatch,
     succeeding: bool,
 }
 
@@ -47,6 +50,7 @@ impl<'a> Build<'a> {
         inherited: impl IntoIterator<Item = (OsString, OsString)>,
     ) -> Self {
         Self {
+            memory: MemoryWatch::new(&surroundings.root),
             shell: Shell::new(&plan, &surroundings.places, inherited),
             plan,
             root: surroundings.root,

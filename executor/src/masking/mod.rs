@@ -6,13 +6,15 @@
 //! the longest.
 
 mod encodings;
+mod prefilter;
 mod stream;
 
 use std::collections::BTreeSet;
 
-use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
+use aho_corasick::{AhoCorasick, Input, MatchKind};
 
 pub use encodings::Encodings;
+use prefilter::Prefilter;
 pub use stream::MaskedStream;
 
 /// What stands in the log in place of a secret.
@@ -30,8 +32,9 @@ const KEY_ID_PREFIXES: [&str; 2] = ["AKIA", "ASIA"];
 /// Length of an AWS access key id, in bytes.
 const KEY_ID_BYTES: usize = 20;
 
-/// Patterns up to this size together are compiled into the faster, larger automaton, in bytes.
-const FAST_LIMIT_BYTES: usize = 32 * 1024;
+/// How much is searched at once where a pattern may start, besides the patterns' own length, in
+/// bytes.
+const SEARCH_BYTES: usize = 4096;
 
 /// The patterns of too many or too long secrets cannot be compiled.
 #[derive(Debug, thiserror::Error)]
@@ -41,6 +44,7 @@ pub struct MaskingError(#[from] aho_corasick::BuildError);
 /// Knows every text that must not appear.
 pub struct Masker {
     literals: AhoCorasick,
+    prefilter: Option<Prefilter>,
     key_ids: AhoCorasick,
     prefixes: Prefixes,
     longest: usize,
@@ -74,15 +78,15 @@ impl Masker {
                 patterns.insert(part.as_bytes().to_vec());
             }
         }
-        let patterns: Vec<Vec<u8>> = patterns.into_iter().collect();
-        let size: usize = patterns.iter().map(Vec::len).sum();
+        let mut patterns: Vec<Vec<u8>> = patterns.into_iter().collect();
+        patterns.retain(|pattern| pattern.len() >= SHORTEST_VALUE);
         let literals = AhoCorasick::builder()
             .match_kind(MatchKind::LeftmostLongest)
-            .kind((size <= FAST_LIMIT_BYTES).then_some(AhoCorasickKind::DFA))
             .build(&patterns)?;
         Ok(Self {
             literals,
             key_ids: AhoCorasick::new(KEY_ID_PREFIXES)?,
+            prefilter: Prefilter::new(&patterns),
             longest: patterns.iter().map(Vec::len).fold(KEY_ID_BYTES, Ord::max),
             prefixes: Prefixes::new(patterns),
             too_short,
@@ -104,11 +108,26 @@ impl Masker {
     }
 
     fn find_literal(&self, text: &[u8], from: usize) -> Option<Found> {
-        let found = self.literals.find(text.get(from..)?)?;
-        Some(Found {
-            start: from + found.start(),
-            end: from + found.end(),
-        })
+        let prefilter = self.prefilter.as_ref()?;
+        let mut place = prefilter.find(text, from)?;
+        loop {
+            // Every byte is read by the automaton a bounded number of times, whatever the text.
+            let end = text.len().min(place + 2 * self.longest + SEARCH_BYTES);
+            let searched_whole = end == text.len();
+            let next = match self.literals.find(Input::new(text).span(place..end)) {
+                Some(found) if searched_whole || found.start() + self.longest <= end => {
+                    return Some(Found {
+                        start: found.start(),
+                        end: found.end(),
+                    });
+                }
+                // A longer one may start at the same place.
+                Some(found) => found.start(),
+                None if searched_whole => return None,
+                None => end + 1 - self.longest,
+            };
+            place = prefilter.find(text, next)?;
+        }
     }
 
     fn find_key_id(&self, text: &[u8], from: usize) -> Option<Found> {

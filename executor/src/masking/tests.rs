@@ -148,3 +148,27 @@ proptest! {
         }
     }
 }
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(32))]
+
+    #[test]
+    fn secrets_are_found_wherever_they_stand_in_a_long_text(
+        secrets in prop::collection::vec("[ab]{4,40}", 1..40),
+        text in "([abc]{0,80}|a{0,80}|[ab]{20,40}){0,200}",
+    ) {
+        let masker = Masker::new(secrets.iter().map(String::as_str), Encodings::Plain).unwrap();
+        let mut expected = String::new();
+        let mut rest = text.as_str();
+        while !rest.is_empty() {
+            let found = secrets.iter().filter(|secret| rest.starts_with(secret.as_str()));
+            let (out, length) = match found.map(String::len).max() {
+                Some(length) => (MASK, length),
+                None => (&rest[..1], 1),
+            };
+            expected.push_str(out);
+            rest = &rest[length..];
+        }
+        prop_assert_eq!(masker.mask(&text), expected);
+    }
+}

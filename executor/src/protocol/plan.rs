@@ -23,8 +23,9 @@ pub struct Plan {
     pub shell: ShellKind,
     /// Whether a command sees what the one before it left (buildspec versions 0.2 and 0.1).
     pub state: StateCarrying,
-    /// Program and arguments started before the first command, for images whose ENTRYPOINT starts
-    /// a daemon; empty for none.
+    /// Program and arguments run to their end before the first command, for images whose ENTRYPOINT
+    /// starts a daemon and then runs its arguments; empty for none. A failure fails
+    /// `DOWNLOAD_SOURCE`.
     pub entrypoint: Vec<String>,
     /// Runtimes to select in `DOWNLOAD_SOURCE`, in order.
     pub runtimes: Vec<RuntimeSelection>,

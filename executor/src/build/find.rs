@@ -1,0 +1,156 @@
+//! Finds the files of an artifact, and says in the log where it looks.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+
+use executor::globs::{self, FileGlob, Pattern};
+use executor::protocol::ArtifactPlan;
+use walkdir::WalkDir;
+
+use super::Build;
+use super::artifacts::Failure;
+use crate::supervisor::Fault;
+
+/// Files of one artifact: path in the artifact, path in the container.
+pub(super) type Files = BTreeMap<PathBuf, PathBuf>;
+
+/// The patterns of an artifact with their variables replaced.
+#[derive(Debug)]
+struct Patterns {
+    base: String,
+    files: Vec<String>,
+    excluded: Vec<String>,
+}
+
+impl Patterns {
+    fn new(plan: &ArtifactPlan, variables: &HashMap<String, String>) -> Self {
+        let expand =
+            |text: &String| globs::expand(text, |name| variables.get(name).map(String::as_str));
+        let base = plan.base_directory.as_ref();
+        Self {
+            base: base.map_or_else(|| ".".to_owned(), expand),
+            files: plan.files.iter().map(expand).collect(),
+            excluded: plan.exclude_paths.iter().map(expand).collect(),
+        }
+    }
+}
+
+/// A directory whose files are taken by their paths below it.
+#[derive(Debug)]
+struct BaseDirectory {
+    path: PathBuf,
+    shown: String,
+}
+
+impl BaseDirectory {
+    /// A pattern relative to the directory; none if it can match nothing in it.
+    fn pattern(&self, entry: &str) -> Option<Pattern> {
+        Pattern::new(entry, &self.path.to_string_lossy()).ok()
+    }
+}
+
+impl Build<'_> {
+    /// Finds the files. The same path found in two base directories is taken from the last one.
+    pub(super) fn artifact_files(
+        &mut self,
+        plan: &ArtifactPlan,
+        variables: &HashMap<String, String>,
+    ) -> Result<Files, Failure> {
+        let patterns = Patterns::new(plan, variables);
+        let mut files = Files::new();
+        for directory in self.base_directories(&patterns.base)? {
+            self.shown_line("Expanding file paths for base directory", &directory.shown)?;
+            self.line("Assembling file list")?;
+            for path in self.matching_files(&directory, &patterns)? {
+                let target = match path.file_name() {
+                    Some(name) if plan.discard_paths => PathBuf::from(name),
+                    _ => path.clone(),
+                };
+                files.insert(target, directory.path.join(path));
+            }
+        }
+        Ok(files)
+    }
+
+    /// The base directories that exist, in order of their names.
+    fn base_directories(&mut self, base: &str) -> Result<Vec<BaseDirectory>, Failure> {
+        self.shown_line("Expanding base directory path:", base)?;
+        self.line("Assembling file list")?;
+        self.shown_line("Expanding", base)?;
+        let source = PathBuf::from(&self.plan.source_directory);
+        if globs::is_glob(base) {
+            if let Ok(Pattern::Glob(glob)) = Pattern::new(base, &self.plan.source_directory) {
+                return Ok(found(&source, &glob, Path::is_dir)
+                    .map(|path| BaseDirectory {
+                        shown: path.display().to_string(),
+                        path: source.join(path),
+                    })
+                    .collect());
+            }
+        } else {
+            let path = source.join(base);
+            if path.is_dir() {
+                let shown = base.to_owned();
+                return Ok(vec![BaseDirectory { path, shown }]);
+            }
+        }
+        self.shown_line("Skipping invalid file path", base)?;
+        Ok(Vec::new())
+    }
+
+    /// The files of one base directory, by paths relative to it.
+    fn matching_files(
+        &mut self,
+        directory: &BaseDirectory,
+        patterns: &Patterns,
+    ) -> Result<Vec<PathBuf>, Failure> {
+        let excluded = patterns.excluded.iter();
+        let excluded: Vec<Pattern> = excluded
+            .filter_map(|entry| directory.pattern(entry))
+            .collect();
+        let mut files = Vec::new();
+        for entry in &patterns.files {
+            if let Some(ending) = self.supervisor.look()? {
+                return Err(Failure::Cut(ending));
+            }
+            self.shown_line("Expanding", entry)?;
+            match directory.pattern(entry) {
+                Some(Pattern::Glob(glob)) => {
+                    files.extend(found(&directory.path, &glob, Path::is_file));
+                }
+                Some(Pattern::Literal(path)) if directory.path.join(&path).is_file() => {
+                    files.push(PathBuf::from(path));
+                }
+                _ => self.shown_line("Skipping invalid file path", entry)?,
+            }
+        }
+        files.retain(|file| !excluded.iter().any(|pattern| pattern.is_match(file)));
+        Ok(files)
+    }
+
+    /// A line with a text of the build in it, which may hold a secret.
+    fn shown_line(&mut self, words: &str, text: &str) -> Result<(), Fault> {
+        let text = self.supervisor.log.mask(text);
+        self.line(&format!("{words} {text}"))
+    }
+}
+
+/// What matches `glob` below `base` and is wanted, relative to `base`, in order of names. A link
+/// is what it leads to, but no link to a directory is descended into below the directory that the
+/// pattern names: links may form loops, and trees of links can be larger than any disk.
+fn found<'a>(
+    base: &'a Path,
+    glob: &'a FileGlob,
+    is_wanted: impl Fn(&Path) -> bool + 'a,
+) -> impl Iterator<Item = PathBuf> + 'a {
+    WalkDir::new(base.join(glob.directory()))
+        .min_depth(1)
+        .max_depth(glob.depth().unwrap_or(usize::MAX))
+        .sort_by_file_name()
+        .into_iter()
+        .filter_map(Result::ok)
+        .filter_map(move |entry| {
+            let relative = entry.path().strip_prefix(base).ok()?;
+            (glob.is_match(relative) && is_wanted(entry.path())).then(|| relative.to_owned())
+        })
+}
