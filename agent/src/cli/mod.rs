@@ -5,6 +5,7 @@ mod completions;
 mod diagnostics;
 mod exit;
 mod gc;
+mod lint;
 mod man;
 mod plan;
 mod run;
@@ -63,6 +64,7 @@ enum LogFormat {
 #[derive(Debug, Subcommand)]
 enum Command {
     Run(Box<run::RunArgs>),
+    Lint(lint::LintArgs),
     Plan(Box<plan::PlanArgs>),
     Gc(gc::GcArgs),
     Completions(completions::CompletionsArgs),
@@ -74,6 +76,7 @@ pub async fn run(cli: Cli) -> ExitCode {
     start_logging(cli.global.log_format);
     let ended = match cli.command {
         Command::Run(args) => run::run(*args, &cli.global).await,
+        Command::Lint(args) => lint::run(&args),
         Command::Plan(args) => plan::run(&args, &cli.global),
         Command::Gc(args) => gc::run(args, &cli.global).await,
         Command::Completions(args) => completions::run(&args),

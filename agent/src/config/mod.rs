@@ -2,10 +2,13 @@
 //!
 //! The only place that reads a configuration file or an environment variable.
 
+pub mod lint;
+
 use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
 /// File that is read when none is named; it need not exist.
 const DEFAULT_FILE: &str = "/etc/buildspec-agent/config.toml";
@@ -91,8 +94,8 @@ impl Config {
         is_root: bool,
     ) -> Result<Self, ConfigError> {
         let mut config = match file {
-            Some(path) => Self::from_file(path)?,
-            None if Path::new(DEFAULT_FILE).exists() => Self::from_file(Path::new(DEFAULT_FILE))?,
+            Some(path) => from_file(path)?,
+            None if Path::new(DEFAULT_FILE).exists() => from_file(Path::new(DEFAULT_FILE))?,
             None => Self::default(),
         };
         if config.data_directory == Self::default().data_directory && !is_root {
@@ -122,17 +125,18 @@ impl Config {
         }
         Ok(config)
     }
+}
 
-    fn from_file(path: &Path) -> Result<Self, ConfigError> {
-        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read {
-            path: path.to_owned(),
-            source,
-        })?;
-        toml::from_str(&text).map_err(|source| ConfigError::Parse {
-            path: path.to_owned(),
-            source,
-        })
-    }
+/// Reads a TOML file.
+fn from_file<T: DeserializeOwned>(path: &Path) -> Result<T, ConfigError> {
+    let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read {
+        path: path.to_owned(),
+        source,
+    })?;
+    toml::from_str(&text).map_err(|source| ConfigError::Parse {
+        path: path.to_owned(),
+        source,
+    })
 }
 
 fn user_data_directory(lookup: Lookup<'_>) -> Option<PathBuf> {
