@@ -151,6 +151,60 @@ artifacts:
 }
 
 #[test]
+fn what_is_no_file_is_left_out_and_nothing_waits_for_it() {
+    let project = Project::new(
+        "
+version: 0.2
+phases:
+  build:
+    commands:
+      - mkdir out && cd out && mkfifo pipe && mknod null c 1 3 && ln -s . loop && mkdir empty && echo fine > fine.txt
+artifacts:
+  base-directory: out
+  files: ['**/*']
+",
+    );
+    let finished = project.run(&[]);
+    assert_eq!(
+        finished.exit_code,
+        Some(0),
+        "{}{}",
+        finished.log(),
+        finished.stderr
+    );
+    assert_eq!(project.artifact_paths(), ["fine.txt"]);
+}
+
+#[test]
+fn names_from_the_container_cannot_write_to_the_terminal() {
+    let project = Project::new(
+        r#"
+version: 0.2
+phases:
+  build:
+    commands:
+      - mkdir out && touch "out/$(printf 'a\033[31mb\nc')"
+artifacts:
+  files: ['out/*']
+"#,
+    );
+    let place = project.artifact_directory();
+    let finished = project.run_as_text(&["--artifacts", place.to_str().unwrap()]);
+    assert_eq!(
+        project.artifact_paths(),
+        ["out/a\u{1b}[31mb\nc"],
+        "the file has its name"
+    );
+    let stderr = finished.stderr;
+    assert!(
+        stderr
+            .lines()
+            .all(|line| !line.contains('\u{1b}') && line != "c"),
+        "{stderr:?}"
+    );
+}
+
+#[test]
 fn a_build_without_a_place_for_artifacts_collects_none() {
     let project = Project::new(
         "{version: 0.2, phases: {build: {commands: [touch a]}}, artifacts: {files: [a]}}",

@@ -56,6 +56,44 @@ fn a_command_has_no_terminal_and_an_empty_input() {
 }
 
 #[test]
+fn a_log_that_cannot_be_written_is_told() {
+    let project = Project::new("{version: 0.2, phases: {build: {commands: [echo a]}}}");
+    let full = std::fs::OpenOptions::new()
+        .write(true)
+        .open("/dev/full")
+        .unwrap();
+    let agent = project
+        .agent(&["run"])
+        .arg(project.source())
+        .stdout(full)
+        .output()
+        .unwrap();
+    project.assert_clean();
+    let stderr = String::from_utf8_lossy(&agent.stderr).to_lowercase();
+    assert!(stderr.contains("no space left"), "{stderr}");
+}
+
+#[test]
+fn a_reader_that_goes_away_does_not_end_the_build() {
+    let project = Project::new(
+        "{version: 0.2, phases: {build: {commands: [seq 1 1000000, echo 1 > made]}}, artifacts: {files: [made]}}",
+    );
+    let mut command = project.agent(&["run"]);
+    command
+        .arg(project.source())
+        .arg("--artifacts")
+        .arg(project.artifact_directory());
+    let mut agent = command
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(agent.stdout.take());
+    assert_eq!(agent.wait().unwrap().code(), Some(0));
+    project.assert_clean();
+    assert_eq!(project.artifact_paths(), ["made"]);
+}
+
+#[test]
 fn output_of_200_megabytes_is_neither_cut_nor_reordered() {
     let project = Project::new("{version: 0.2, phases: {build: {commands: [seq 1 22000000]}}}");
     let text = project.run_as_text(&[]).stdout;

@@ -19,11 +19,14 @@ artifacts:
 
 #[test]
 fn a_signal_stops_the_build_and_leaves_nothing() {
-    for signal in [Signal::SIGINT, Signal::SIGTERM] {
+    let builds = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP].map(|signal| {
         let project = Project::new(ENDLESS);
         let mut running = project.start(&[]);
         running.wait_for("\"started\\n\"");
         running.signal(signal);
+        (signal, project, running)
+    });
+    for (signal, project, running) in builds {
         let finished = running.finish();
         project.assert_clean();
         assert_eq!(finished.exit_code, Some(5), "{signal}: {}", finished.stderr);
@@ -35,7 +38,8 @@ fn a_signal_stops_the_build_and_leaves_nothing() {
                 "PRE_BUILD SUCCEEDED",
                 "BUILD STOPPED",
                 "COMPLETED"
-            ]
+            ],
+            "{signal}"
         );
         assert_eq!(
             finished.output(),
