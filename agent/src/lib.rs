@@ -11,5 +11,6 @@ pub mod data_directory;
 pub mod docker;
 pub mod logs;
 pub mod model;
+pub mod runtimes;
 pub mod source;
 pub mod worker;

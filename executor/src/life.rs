@@ -79,7 +79,7 @@ fn build(
     setup::confine(&places, confinement)?;
     let processes = match confinement {
         Confinement::None => Processes::Descendants,
-        Confinement::Container | Confinement::Privileged => Processes::Container,
+        Confinement::Container(_) | Confinement::Privileged => Processes::Container,
     };
     let mut watch = Watch::new(control, processes).map_err(Failure::Watch)?;
     let plan = watch.plan().map_err(Failure::Plan)?;

@@ -30,11 +30,12 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use crate::setup::Confinement;
+use crate::setup::{Confinement, Neighbours};
 
 /// How the program is used.
 const USAGE: &str = "\
-usage: executor [--keep-capabilities]    run a build as first process of a container
+usage: executor [--cut-off-neighbours]   run a build as first process of a container
+       executor --keep-capabilities      the same in a privileged container
        executor --root DIRECTORY         run a build without a container, below DIRECTORY
        executor remove PATH...           remove files and directories
        executor --version";
@@ -46,7 +47,10 @@ fn main() -> ExitCode {
         .collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments[..] {
-        [] => life::live("/".into(), Confinement::Container),
+        [] => life::live("/".into(), Confinement::Container(Neighbours::Reachable)),
+        ["--cut-off-neighbours"] => {
+            life::live("/".into(), Confinement::Container(Neighbours::CutOff))
+        }
         ["--keep-capabilities"] => life::live("/".into(), Confinement::Privileged),
         ["--root", root] => life::live(PathBuf::from(root), Confinement::None),
         ["remove", ref paths @ ..] if !paths.is_empty() => remove::remove(paths),

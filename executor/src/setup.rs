@@ -16,11 +16,20 @@ use crate::shell;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Confinement {
     /// A container: the channel is hidden, instance metadata cut off, capabilities are dropped.
-    Container,
+    Container(Neighbours),
     /// A privileged container, which keeps its capabilities.
     Privileged,
     /// No container at all; for tests.
     None,
+}
+
+/// The other members of the container's network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Neighbours {
+    /// Somebody chose the network for this build: it may speak to them.
+    Reachable,
+    /// The network is everybody's: they are cut off.
+    CutOff,
 }
 
 /// A step of the set-up failed.
@@ -55,7 +64,10 @@ pub(crate) fn confine(places: &Places, confinement: Confinement) -> Result<(), S
         Channel::hide(&places.channel).map_err(failed("hide the channel"))?;
         routes::cut_off_instance_metadata().map_err(failed("cut off the instance metadata"))?;
     }
-    if confinement == Confinement::Container {
+    if confinement == Confinement::Container(Neighbours::CutOff) {
+        routes::cut_off_neighbours().map_err(failed("cut off the neighbours on the network"))?;
+    }
+    if let Confinement::Container(_) = confinement {
         drop_capabilities()
             .map_err(io::Error::other)
             .map_err(failed("drop capabilities"))?;

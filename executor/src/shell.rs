@@ -38,6 +38,8 @@ pub(crate) struct Shell {
     directory: PathBuf,
     carrying: StateCarrying,
     environment: BTreeMap<OsString, OsString>,
+    /// `VERSION` of the runtime that is being selected.
+    version: Option<String>,
 }
 
 impl Shell {
@@ -67,7 +69,14 @@ impl Shell {
             directory: PathBuf::from(&plan.source_directory),
             carrying: plan.state,
             environment,
+            version: None,
         }
+    }
+
+    /// Sets `VERSION` for the commands of a runtime, or takes it back. It is not part of the state
+    /// that commands leave to each other.
+    pub(crate) fn set_version(&mut self, version: Option<&str>) {
+        self.version = version.map(str::to_owned);
     }
 
     /// Path of the shell's program.
@@ -129,13 +138,20 @@ impl Shell {
         script.extend_from_slice(b" || exit\nset -a\n. ");
         script.extend_from_slice(&environment);
         // On the same line, so that the text of the command starts at line 4.
-        script.extend_from_slice(
-            format!("; CODEBUILD_BUILD_SUCCEEDING={succeeding}\n{}\n", task.text).as_bytes(),
-        );
+        script.extend_from_slice(format!("; CODEBUILD_BUILD_SUCCEEDING={succeeding}").as_bytes());
+        if let Some(version) = &self.version {
+            script.extend_from_slice(b"; VERSION=");
+            script.extend_from_slice(&quoted(version.as_bytes()));
+        }
+        script.extend_from_slice(format!("\n{}\n", task.text).as_bytes());
         if task.purpose == Purpose::Command {
             // The blank line ends a command whose last character is a backslash. `>|` writes even
             // after `set -C`.
-            script.extend_from_slice(b"\nCODEBUILD_LAST_EXIT=$?\nexport -p >| ");
+            script.extend_from_slice(b"\nCODEBUILD_LAST_EXIT=$?\n");
+            if self.version.is_some() {
+                script.extend_from_slice(b"unset VERSION\n");
+            }
+            script.extend_from_slice(b"export -p >| ");
             script.extend_from_slice(&environment);
             script.extend_from_slice(b"\npwd >| ");
             let directory = self.state.join("dir.txt");

@@ -14,6 +14,7 @@ pub mod preview;
 mod provision;
 mod publish;
 mod resolve;
+mod runtimes;
 
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
@@ -113,7 +114,14 @@ async fn steps(
     log.line("Processing environment variables")?;
     let environment =
         environment::variables(request, &buildspec, checkout.in_container(), &tools.config)?;
-    let plan = plan::of(request, &buildspec, environment, &checkout, log.next());
+    let runtimes = runtimes::select(&buildspec, &environment, &container).await?;
+    let given = plan::Given {
+        environment,
+        runtimes,
+        entrypoint: container.entrypoint(),
+        next: log.next(),
+    };
+    let plan = plan::of(request, &buildspec, &checkout, given);
     execute::run(&container, &plan, journal, stop).await?;
     let log = journal.resume().await?;
     // The collected artifacts lie outside the container.

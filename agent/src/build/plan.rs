@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use buildspec_parser::model::{Artifacts, Buildspec, OnFailure, PhaseName, Shell, Version};
 use executor::protocol::{
-    self, ArtifactPlan, Owner, PhasePlan, Plan, ShellKind, StateCarrying, Variable,
+    self, ArtifactPlan, Owner, PhasePlan, Plan, RuntimeSelection, Secret, ShellKind, StateCarrying,
+    Variable,
 };
 use nix::unistd::{getegid, geteuid};
 
@@ -17,18 +18,37 @@ const SEGMENT_LIMIT: u32 = 64;
 /// Time between SIGTERM and SIGKILL when a build is stopped or timed out.
 pub(super) const GRACE: Duration = Duration::from_secs(10);
 
-/// Makes the plan. `next` is where the executor goes on with the spool: segment and sequence.
+/// What the steps before have found out.
+#[derive(Debug)]
+pub(super) struct Given {
+    /// The variables, weakest first.
+    pub(super) environment: Vec<Variable>,
+    /// The selected runtimes; `None` if the image does not support the choice.
+    pub(super) runtimes: Option<Vec<RuntimeSelection>>,
+    /// Program and arguments of the image that have to run first.
+    pub(super) entrypoint: Vec<String>,
+    /// Where the executor goes on with the spool: segment and sequence.
+    pub(super) next: (u32, u64),
+}
+
+/// Makes the plan.
 pub(super) fn of(
     request: &BuildRequest,
     buildspec: &Buildspec,
-    environment: Vec<Variable>,
     checkout: &Checkout,
-    next: (u32, u64),
+    given: Given,
 ) -> Plan {
+    let Given {
+        environment,
+        runtimes,
+        entrypoint,
+        next,
+    } = given;
     Plan {
         first_segment: next.0,
         first_sequence: next.1,
         segment_limit: SEGMENT_LIMIT,
+        secrets: secrets(request, &environment),
         environment,
         source_directory: checkout.in_container().to_owned(),
         shell: match buildspec.env.shell.as_ref().map(|shell| shell.value) {
@@ -39,11 +59,10 @@ pub(super) fn of(
             Version::V0_1 => StateCarrying::Fresh,
             Version::V0_2 => StateCarrying::Carried,
         },
-        entrypoint: Vec::new(),
-        runtimes: Vec::new(),
+        entrypoint,
+        runtimes,
         phases: PhaseName::ALL.map(|name| phase(buildspec, name)).into(),
         exported_variables: exported(buildspec),
-        secrets: Vec::new(),
         mask_encodings: true,
         artifacts: match request.artifacts {
             ArtifactDestination::None => Vec::new(),
@@ -56,6 +75,16 @@ pub(super) fn of(
         timeout_millis: millis(request.timeout),
         grace_millis: millis(GRACE),
     }
+}
+
+/// The values that must not appear in the log: those of the variables the request names.
+fn secrets(request: &BuildRequest, environment: &[Variable]) -> Vec<Secret> {
+    let is_masked = |variable: &&Variable| request.masked_variables.contains(&variable.name);
+    environment
+        .iter()
+        .filter(is_masked)
+        .map(|variable| Secret::new(variable.value.clone()))
+        .collect()
 }
 
 /// Names that start with `AWS_` cannot be exported (buildspec reference, env/exported-variables).

@@ -11,15 +11,21 @@ use tokio_util::sync::CancellationToken;
 
 use super::checkout::Checkout;
 use super::{Abort, Tools};
+use crate::config::{Config, PrivilegedMode};
 use crate::data_directory::{BuildDirectory, Removal};
 use crate::docker::{
-    BuildContainer, ContainerExit, ContainerName, ContainerSpec, DockerError, Mount,
+    BuildContainer, ContainerExit, ContainerName, ContainerSpec, DockerError, Limits, Mount,
+    Privileges,
 };
 use crate::model::{BuildRequest, PhaseContext};
+use crate::runtimes;
 
 /// How often the executor's socket is tried while it starts; it is there a few milliseconds after
 /// the container.
 const CONNECT_INTERVAL: Duration = Duration::from_millis(2);
+
+/// Processes and threads a build may have for each of its processors.
+const PROCESSES_PER_PROCESSOR: u32 = 2048;
 
 /// More of the executor's last words is not read, in bytes.
 const FAILURE_LIMIT: usize = 4096;
@@ -30,6 +36,9 @@ pub(super) struct Provisioned {
     container: BuildContainer,
     control: UnixStream,
     channel: PathBuf,
+    /// ENTRYPOINT of the image.
+    entrypoint: Vec<String>,
+    privileged: bool,
 }
 
 /// Starts the container of a build.
@@ -40,10 +49,8 @@ pub(super) async fn start(
     checkout: &Checkout,
     stop: &CancellationToken,
 ) -> Result<Provisioned, Abort> {
-    match stop
-        .run_until_cancelled(tools.engine.ensure_image(&request.image))
-        .await
-    {
+    let ensured = tools.engine.ensure_image(&request.image);
+    let entrypoint = match stop.run_until_cancelled(ensured).await {
         None => return Err(Abort::Stopped),
         Some(Err(DockerError::Pull { image, message })) => {
             return Err(cannot_pull(
@@ -51,8 +58,8 @@ pub(super) async fn start(
                 DockerError::Pull { image, message },
             ));
         }
-        Some(prepared) => prepared?,
-    }
+        Some(entrypoint) => entrypoint?,
+    };
     let spec = container_spec(request, tools, directory, checkout);
     let container = tools.engine.start_container(spec).await?;
     let channel = directory.channel();
@@ -64,6 +71,8 @@ pub(super) async fn start(
         container,
         control,
         channel,
+        entrypoint,
+        privileged: request.privileged_mode,
     })
 }
 
@@ -100,7 +109,7 @@ fn container_spec(
         build: request.id.uuid,
         data_directory: tools.data.root().to_owned(),
         image: request.image.clone(),
-        command: vec!["/codebuild/readonly/bin/executor".to_owned()],
+        command: executor_command(request, tools),
         working_directory: "/codebuild/readonly".to_owned(),
         mounts,
         // The environment between two commands lies here: values in it must not reach a disk.
@@ -108,9 +117,54 @@ fn container_spec(
             "/codebuild/output/tmp".to_owned(),
             "rw,exec,mode=0755".to_owned(),
         )],
-        // To hide the channel and cut off the instance metadata; the executor drops both for good.
-        capabilities: vec!["SYS_ADMIN".to_owned(), "NET_ADMIN".to_owned()],
+        privileges: privileges(request, tools),
+        limits: limits(request),
         network: tools.config.network.clone(),
+    }
+}
+
+fn executor_command(request: &BuildRequest, tools: &Tools) -> Vec<String> {
+    let mut command = vec!["/codebuild/readonly/bin/executor".to_owned()];
+    if request.privileged_mode {
+        command.push("--keep-capabilities".to_owned());
+    } else if tools.config.network == Config::default().network {
+        // On a network that the operator chose, the neighbours may be wanted.
+        command.push("--cut-off-neighbours".to_owned());
+    }
+    command
+}
+
+fn privileges(request: &BuildRequest, tools: &Tools) -> Privileges {
+    match tools.config.privileged_mode {
+        PrivilegedMode::Privileged if request.privileged_mode => Privileges::Privileged,
+        PrivilegedMode::HostCapabilities if request.privileged_mode => {
+            let bounding = caps::read(None, caps::CapSet::Bounding).unwrap_or_default();
+            Privileges::Capabilities(bounding.iter().map(ToString::to_string).collect())
+        }
+        // To hide the channel and cut off what the build must not reach; the executor drops both
+        // for good before anything of the build runs.
+        _ => Privileges::Ordinary(vec!["SYS_ADMIN".to_owned(), "NET_ADMIN".to_owned()]),
+    }
+}
+
+/// The compute type's processors, as far as this machine has them, and its memory. The number of
+/// processes is limited in any case: a build that forks without end must not take the machine along.
+fn limits(request: &BuildRequest) -> Limits {
+    let available = std::thread::available_parallelism()
+        .map_or(1, |count| u32::try_from(count.get()).unwrap_or(u32::MAX));
+    let processors = request
+        .compute_type
+        .map(|compute_type| compute_type.processors().min(available));
+    Limits {
+        processors,
+        memory_bytes: request
+            .compute_type
+            .map(|compute_type| u64::from(compute_type.memory_gib()) << 30),
+        processes: Some(
+            processors
+                .unwrap_or(available)
+                .saturating_mul(PROCESSES_PER_PROCESSOR),
+        ),
     }
 }
 
@@ -137,6 +191,28 @@ async fn connect(channel: &std::path::Path) -> std::io::Result<UnixStream> {
 }
 
 impl Provisioned {
+    /// What of the image has to run before the build: the entrypoint of AWS's images, which starts
+    /// the Docker daemon. Any other is replaced by the executor, as CodeBuild does.
+    pub(super) fn entrypoint(&self) -> Vec<String> {
+        let starts_docker = |program: &String| program.ends_with("dockerd-entrypoint.sh");
+        match self
+            .entrypoint
+            .first()
+            .filter(|program| self.privileged && starts_docker(program))
+        {
+            // It ends by running its arguments.
+            Some(program) => vec![program.clone(), "true".to_owned()],
+            None => Vec::new(),
+        }
+    }
+
+    /// The image's table of runtimes; `None` if it has none.
+    pub(super) async fn runtime_table(&self) -> Result<Option<Vec<u8>>, DockerError> {
+        self.container
+            .read_file(runtimes::TABLE, runtimes::TABLE_LIMIT_BYTES)
+            .await
+    }
+
     /// Gives the executor an order.
     pub(super) async fn order(&self, order: Order) -> anyhow::Result<()> {
         let mut control = self
@@ -232,7 +308,8 @@ pub(crate) async fn remove_as_root(
             },
         ],
         memory_directories: Vec::new(),
-        capabilities: Vec::new(),
+        privileges: Privileges::Ordinary(Vec::new()),
+        limits: Limits::default(),
         network: "none".to_owned(),
     };
     let cleaner = tools.engine.start_container(spec).await?;

@@ -9,10 +9,10 @@ use anyhow::{Context, anyhow};
 use clap::Args;
 use nix::unistd::{Uid, User};
 
-use crate::config::{self, Config};
+use crate::config::{self, Config, PrivilegedMode};
 use crate::model::{
-    ArtifactDestination, BuildId, BuildRequest, BuildspecChoice, EnvironmentVariable, NamedText,
-    Overrides, Placement, ProjectName, SourceLocation,
+    ArtifactDestination, BuildId, BuildRequest, BuildspecChoice, ComputeType, EnvironmentVariable,
+    NamedText, Overrides, Placement, ProjectName, SourceLocation,
 };
 
 /// Default build timeout (API, `BuildTimeOut`).
@@ -43,6 +43,15 @@ pub(super) struct BuildArgs {
     /// Image of the build container [default: the configured one]
     #[arg(short, long)]
     image: Option<String>,
+    /// How much of the machine the build gets [default: all of it]
+    #[arg(long, value_name = "TYPE")]
+    compute_type: Option<ComputeType>,
+    /// Run the container privileged, if the configuration allows it
+    #[arg(long)]
+    privileged: bool,
+    /// Variable whose value must not appear in the log (repeatable)
+    #[arg(long = "mask", value_name = "NAME")]
+    masked: Vec<String>,
     /// Environment variable; NAME alone takes its value from here (repeatable)
     #[arg(short, long = "env", value_name = "NAME=VALUE")]
     environment: Vec<String>,
@@ -83,6 +92,11 @@ impl BuildArgs {
                 ProjectName::from_lossy(&path.file_name().unwrap_or_default().to_string_lossy())
             }
         };
+        let privileged_mode = self.privileged || overrides.privileged_mode == Some(true);
+        anyhow::ensure!(
+            !privileged_mode || config.privileged_mode != PrivilegedMode::Refused,
+            "privileged mode is refused on this machine; its operator can allow it with `privileged_mode` in the configuration"
+        );
         let minutes = self.timeout.map(Duration::from_mins);
         let mut variables = overrides.environment_variables;
         variables.extend(environment(&self.environment, &self.env_file)?);
@@ -101,6 +115,9 @@ impl BuildArgs {
                 .clone()
                 .or(overrides.image)
                 .unwrap_or_else(|| config.image.clone()),
+            compute_type: self.compute_type.or(overrides.compute_type),
+            privileged_mode,
+            masked_variables: self.masked.clone(),
             environment_variables: variables,
             timeout: minutes.or(overrides.timeout).unwrap_or(TIMEOUT),
             artifacts: ArtifactDestination::None,

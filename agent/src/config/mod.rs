@@ -29,6 +29,8 @@ pub struct Config {
     /// all neighbours on it, so that the engine's default one serves: a network of our own would
     /// cost a fifth more time a build, for a name server that no build needs. Default: `bridge`.
     pub network: String,
+    /// What a build gets that asks for privileged mode. Default: nothing, it is refused.
+    pub privileged_mode: PrivilegedMode,
     /// AWS Region that builds see and that stands in their ARNs. Default: `us-east-1`.
     pub region: String,
     /// AWS account that stands in ARNs, 12 digits. Default: `000000000000`.
@@ -43,10 +45,24 @@ impl Default for Config {
             image: "buildspec-agent/base:latest".to_owned(),
             docker_host: "unix:///var/run/docker.sock".to_owned(),
             network: "bridge".to_owned(),
+            privileged_mode: PrivilegedMode::Refused,
             region: "us-east-1".to_owned(),
             account: "000000000000".to_owned(),
         }
     }
+}
+
+/// What `privilegedMode` of a build means on this machine. A privileged build can do to the machine
+/// whatever root can.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PrivilegedMode {
+    /// Such builds are refused.
+    Refused,
+    /// The engine's privileged mode.
+    Privileged,
+    /// Every capability that this process may have, for engines that cannot give more than that.
+    HostCapabilities,
 }
 
 /// Why there is no configuration.

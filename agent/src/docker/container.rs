@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use bollard::errors::Error as ClientError;
@@ -9,13 +10,17 @@ use bollard::models::{
     ContainerCreateBody, HostConfig, HostConfigLogConfig, Mount as EngineMount, MountType,
 };
 use bollard::query_parameters::{
-    CreateContainerOptions, InspectContainerOptions, ListContainersOptions, RemoveContainerOptions,
-    StartContainerOptions, WaitContainerOptions,
+    CreateContainerOptions, DownloadFromContainerOptions, InspectContainerOptions,
+    ListContainersOptions, RemoveContainerOptions, StartContainerOptions, WaitContainerOptions,
 };
 use futures_util::StreamExt;
 use uuid::Uuid;
 
-use super::{DockerError, Engine};
+use super::{DockerError, Engine, is_not_found};
+
+/// What a tar archive of one file holds besides the file, in bytes: headers, among them one for a
+/// long name, and the padding of the engine's writer.
+const ARCHIVE_OVERHEAD_BYTES: usize = 64 * 1024;
 
 /// Label with the UUID of the build a container belongs to.
 pub(super) const LABEL_BUILD: &str = "buildspec-agent.build";
@@ -76,10 +81,34 @@ pub struct ContainerSpec {
     pub mounts: Vec<Mount>,
     /// Directories in memory, with their mount options.
     pub memory_directories: Vec<(String, String)>,
-    /// Capabilities besides the engine's default ones.
-    pub capabilities: Vec<String>,
+    /// What it may do to the machine.
+    pub privileges: Privileges,
+    /// How much of the machine it gets.
+    pub limits: Limits,
     /// Network it joins: the engine's name of one, or `none`.
     pub network: String,
+}
+
+/// What a container may do to the machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Privileges {
+    /// The engine's default capabilities and these.
+    Ordinary(Vec<String>),
+    /// Everything.
+    Privileged,
+    /// These capabilities, and all that does not need others.
+    Capabilities(Vec<String>),
+}
+
+/// How much of the machine a container gets; `None` for all of it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// Number of processors.
+    pub processors: Option<u32>,
+    /// Memory and swap together, in bytes.
+    pub memory_bytes: Option<u64>,
+    /// Number of processes and threads.
+    pub processes: Option<u32>,
 }
 
 /// A container that was made for a build.
@@ -193,10 +222,20 @@ fn create_body(spec: ContainerSpec) -> ContainerCreateBody {
         read_only: Some(mount.read_only),
         ..EngineMount::default()
     });
-    let host_config = HostConfig {
+    let memory = spec
+        .limits
+        .memory_bytes
+        .and_then(|bytes| i64::try_from(bytes).ok());
+    let mut host_config = HostConfig {
+        memory,
+        memory_swap: memory,
+        nano_cpus: spec
+            .limits
+            .processors
+            .map(|processors| i64::from(processors) * 1_000_000_000),
+        pids_limit: spec.limits.processes.map(i64::from),
         mounts: Some(mounts.collect()),
         tmpfs: Some(spec.memory_directories.into_iter().collect()),
-        cap_add: Some(spec.capabilities),
         // The executor writes the log to the spool; a log driver would copy it once more.
         log_config: Some(HostConfigLogConfig {
             typ: Some("none".to_owned()),
@@ -205,6 +244,20 @@ fn create_body(spec: ContainerSpec) -> ContainerCreateBody {
         network_mode: Some(spec.network),
         ..HostConfig::default()
     };
+    match spec.privileges {
+        Privileges::Ordinary(capabilities) => host_config.cap_add = Some(capabilities),
+        Privileges::Privileged => host_config.privileged = Some(true),
+        Privileges::Capabilities(capabilities) => {
+            host_config.cap_add = Some(capabilities);
+            host_config.security_opt = Some(vec![
+                "seccomp=unconfined".to_owned(),
+                "apparmor=unconfined".to_owned(),
+            ]);
+            host_config.device_cgroup_rules = Some(vec!["a *:* rwm".to_owned()]);
+            host_config.masked_paths = Some(Vec::new());
+            host_config.readonly_paths = Some(Vec::new());
+        }
+    }
     ContainerCreateBody {
         image: Some(spec.image),
         // CodeBuild runs everything as root, whatever USER the image names.
@@ -222,6 +275,19 @@ fn create_body(spec: ContainerSpec) -> ContainerCreateBody {
         host_config: Some(host_config),
         ..ContainerCreateBody::default()
     }
+}
+
+/// The content of an archive's first entry, if that is a file.
+fn first_file(archive: &[u8]) -> Option<Vec<u8>> {
+    let mut archive = tar::Archive::new(archive);
+    let mut entry = archive.entries().ok()?.next()?.ok()?;
+    let mut content = Vec::new();
+    entry
+        .header()
+        .entry_type()
+        .is_file()
+        .then(|| entry.read_to_end(&mut content).ok())??;
+    Some(content)
 }
 
 impl BuildContainer {
@@ -252,6 +318,41 @@ impl BuildContainer {
     /// Removes the container with all its processes.
     pub async fn remove(&self) -> Result<(), DockerError> {
         self.engine.remove_container(&self.name.0).await
+    }
+
+    /// Reads a file of the container; `None` if there is none at the path, or something larger than
+    /// `limit` bytes.
+    pub async fn read_file(
+        &self,
+        path: &str,
+        limit: usize,
+    ) -> Result<Option<Vec<u8>>, DockerError> {
+        let options = DownloadFromContainerOptions {
+            path: path.to_owned(),
+        };
+        let mut chunks = std::pin::pin!(
+            self.engine
+                .client
+                .download_from_container(&self.name.0, Some(options))
+        );
+        // One file as a tar archive: a header, the file, padding.
+        let mut archive = Vec::new();
+        while let Some(chunk) = chunks.next().await {
+            match chunk {
+                Ok(bytes) => archive.extend_from_slice(&bytes),
+                Err(error) if is_not_found(&error) => return Ok(None),
+                Err(error) => {
+                    return Err(DockerError::request(format!(
+                        "read {path} of container {}",
+                        self.name
+                    ))(error));
+                }
+            }
+            if archive.len() > limit + ARCHIVE_OVERHEAD_BYTES {
+                return Ok(None);
+            }
+        }
+        Ok(first_file(&archive))
     }
 
     async fn ran_out_of_memory(&self) -> bool {

@@ -7,11 +7,25 @@ use futures_util::TryStreamExt;
 use super::{DockerError, Engine, is_not_found};
 
 impl Engine {
-    /// Pulls an image unless the engine has it.
-    pub async fn ensure_image(&self, image: &str) -> Result<(), DockerError> {
+    /// Pulls an image unless the engine has it, and gives its ENTRYPOINT.
+    pub async fn ensure_image(&self, image: &str) -> Result<Vec<String>, DockerError> {
+        if let Some(entrypoint) = self.entrypoint(image).await? {
+            return Ok(entrypoint);
+        }
+        self.pull_image(image).await?;
+        Ok(self.entrypoint(image).await?.unwrap_or_default())
+    }
+
+    /// The ENTRYPOINT of an image; `None` if the engine does not have it.
+    async fn entrypoint(&self, image: &str) -> Result<Option<Vec<String>>, DockerError> {
         match self.client.inspect_image(image).await {
-            Ok(_) => Ok(()),
-            Err(error) if is_not_found(&error) => self.pull_image(image).await,
+            Ok(image) => Ok(Some(
+                image
+                    .config
+                    .and_then(|config| config.entrypoint)
+                    .unwrap_or_default(),
+            )),
+            Err(error) if is_not_found(&error) => Ok(None),
             Err(error) => Err(DockerError::request(format!("inspect image {image}"))(
                 error,
             )),

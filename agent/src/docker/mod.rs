@@ -7,7 +7,8 @@ use bollard::Docker;
 use bollard::errors::Error as ClientError;
 
 pub use container::{
-    BuildContainer, ContainerExit, ContainerName, ContainerSpec, Mount, OwnedContainer,
+    BuildContainer, ContainerExit, ContainerName, ContainerSpec, Limits, Mount, OwnedContainer,
+    Privileges,
 };
 
 /// A connection to a Docker engine, with the newest API version that both sides speak.

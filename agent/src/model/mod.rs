@@ -1,11 +1,13 @@
 //! What flows through the agent and what is stored: plain data in CodeBuild's words, no I/O.
 
 mod build;
+mod compute_type;
 mod identifiers;
 mod overrides;
 mod request;
 
 pub use build::{Artifact, Build, BuildPhase, ExportedVariable, PhaseType};
+pub use compute_type::{ComputeType, UnknownComputeType};
 pub use executor::protocol::{PhaseContext, Status};
 pub use identifiers::{BuildId, InvalidName, ProjectName};
 pub use overrides::{Overrides, OverridesError};

@@ -5,17 +5,27 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::EnvironmentVariable;
+use super::{ComputeType, EnvironmentVariable, UnknownComputeType};
+
+/// Members of `StartBuildInput` that are carried out.
+const SUPPORTED: [&str; 7] = [
+    "buildspecOverride",
+    "computeTypeOverride",
+    "environmentVariablesOverride",
+    "imageOverride",
+    "privilegedModeOverride",
+    "projectName",
+    "timeoutInMinutesOverride",
+];
 
 /// Members of `StartBuildInput` that this version does not carry out. A build that asks for one is
 /// refused: running it otherwise than asked would be worse.
-const UNSUPPORTED: [&str; 29] = [
+const UNSUPPORTED: [&str; 27] = [
     "artifactsOverride",
     "autoRetryLimitOverride",
     "buildStatusConfigOverride",
     "cacheOverride",
     "certificateOverride",
-    "computeTypeOverride",
     "debugSessionEnabled",
     "encryptionKeyOverride",
     "environmentTypeOverride",
@@ -27,7 +37,6 @@ const UNSUPPORTED: [&str; 29] = [
     "imagePullCredentialsTypeOverride",
     "insecureSslOverride",
     "logsConfigOverride",
-    "privilegedModeOverride",
     "queuedTimeoutInMinutesOverride",
     "registryCredentialOverride",
     "reportBuildStatusOverride",
@@ -55,6 +64,10 @@ pub struct Overrides {
     pub environment_variables: Vec<EnvironmentVariable>,
     /// `imageOverride`.
     pub image: Option<String>,
+    /// `computeTypeOverride`.
+    pub compute_type: Option<ComputeType>,
+    /// `privilegedModeOverride`.
+    pub privileged_mode: Option<bool>,
     /// `timeoutInMinutesOverride`.
     pub timeout: Option<Duration>,
 }
@@ -131,28 +144,16 @@ impl Overrides {
     fn from_members(members: Map<String, Value>) -> Result<Self, OverridesError> {
         let mut overrides = Self::default();
         for (member, value) in members {
-            let absent = match &value {
-                Value::Null => true,
-                Value::String(text) => text.is_empty(),
-                Value::Array(items) => items.is_empty(),
-                _ => false,
-            };
-            match member.as_str() {
-                _ if UNSUPPORTED.contains(&member.as_str()) => {
-                    if !absent {
-                        return Err(OverridesError::Unsupported(member));
-                    }
-                }
-                "projectName"
-                | "buildspecOverride"
-                | "imageOverride"
-                | "timeoutInMinutesOverride"
-                | "environmentVariablesOverride" => {
-                    if !absent {
-                        overrides.set(&member, value)?;
-                    }
-                }
-                _ => return Err(OverridesError::Unknown(member)),
+            let is_supported = SUPPORTED.contains(&member.as_str());
+            if !is_supported && !UNSUPPORTED.contains(&member.as_str()) {
+                return Err(OverridesError::Unknown(member));
+            }
+            match value {
+                Value::Null => {}
+                Value::String(text) if text.is_empty() => {}
+                Value::Array(items) if items.is_empty() => {}
+                _ if !is_supported => return Err(OverridesError::Unsupported(member)),
+                value => overrides.set(&member, value)?,
             }
         }
         Ok(overrides)
@@ -167,6 +168,17 @@ impl Overrides {
             "projectName" => self.project_name = text(value)?,
             "buildspecOverride" => self.buildspec = text(value)?,
             "imageOverride" => self.image = text(value)?,
+            "computeTypeOverride" => {
+                let name = text(value)?.unwrap_or_default();
+                let parsed = name
+                    .parse()
+                    .map_err(|error: UnknownComputeType| invalid(member, error.to_string()))?;
+                self.compute_type = Some(parsed);
+            }
+            "privilegedModeOverride" => match value {
+                Value::Bool(privileged) => self.privileged_mode = Some(privileged),
+                _ => return Err(invalid(member, "has to be true or false")),
+            },
             "timeoutInMinutesOverride" => self.timeout = Some(timeout(member, &value)?),
             _ => self.environment_variables = variables(member, value)?,
         }

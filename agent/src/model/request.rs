@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::BuildId;
+use super::{BuildId, ComputeType};
 
 /// A build to run. All overrides are already applied: nothing later asks where a value came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +22,12 @@ pub struct BuildRequest {
     pub patch: Option<NamedText>,
     /// Image of the build container.
     pub image: String,
+    /// How much of the machine it gets; all of it if nothing is said.
+    pub compute_type: Option<ComputeType>,
+    /// Whether the container is privileged (API, `privilegedMode`).
+    pub privileged_mode: bool,
+    /// Names of variables whose values must not appear in the log.
+    pub masked_variables: Vec<String>,
     /// Variables of the request, which win over the buildspec's; a later entry wins over an
     /// earlier one of the same name.
     pub environment_variables: Vec<EnvironmentVariable>,

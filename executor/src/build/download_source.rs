@@ -8,22 +8,19 @@ use super::commands::{ListEnd, Place, execution_error};
 use crate::reason;
 use crate::supervisor::{Fault, Run};
 
+/// CodeBuild's words (user guide, "Runtime versions").
+const RUNTIMES_NOT_SUPPORTED: &str = "Skipping install of runtimes. Runtime version selection is \
+    not supported by this build image";
+
 impl Build<'_> {
     /// Ends `DOWNLOAD_SOURCE`, which the agent has begun.
     pub(super) fn download_source(&mut self) -> Result<Status, Fault> {
         self.warn_of_short_secrets()?;
-        let runtimes = std::mem::take(&mut self.plan.runtimes);
         let mut end = self.entrypoint()?;
-        for runtime in &runtimes {
-            if !matches!(end, ListEnd::Succeeded) {
-                break;
-            }
-            end = self.select(runtime)?;
+        if matches!(end, ListEnd::Succeeded) {
+            end = self.runtimes()?;
         }
         if matches!(end, ListEnd::Succeeded) {
-            if runtimes.is_empty() {
-                self.line("No runtime version selected in buildspec.")?;
-            }
             self.announce()?;
         }
         let (status, context) = end.outcome();
@@ -55,6 +52,23 @@ impl Build<'_> {
         Ok(ListEnd::Failed(execution_error(&shown, &reason)))
     }
 
+    fn runtimes(&mut self) -> Result<ListEnd, Fault> {
+        let Some(runtimes) = self.plan.runtimes.take() else {
+            self.line(RUNTIMES_NOT_SUPPORTED)?;
+            return Ok(ListEnd::Succeeded);
+        };
+        if runtimes.is_empty() {
+            self.line("No runtime version selected in buildspec.")?;
+        }
+        for runtime in &runtimes {
+            let end = self.select(runtime)?;
+            if !matches!(end, ListEnd::Succeeded) {
+                return Ok(end);
+            }
+        }
+        Ok(ListEnd::Succeeded)
+    }
+
     fn select(&mut self, runtime: &RuntimeSelection) -> Result<ListEnd, Fault> {
         let RuntimeSelection { name, version, .. } = runtime;
         let reason = if runtime.manual {
@@ -71,7 +85,10 @@ impl Build<'_> {
             attempt: 0,
             run_as: None,
         };
-        self.commands(place, &runtime.commands)
+        self.shell.set_version(runtime.version_variable.as_deref());
+        let end = self.commands(place, &runtime.commands);
+        self.shell.set_version(None);
+        end
     }
 
     fn announce(&mut self) -> Result<(), Fault> {

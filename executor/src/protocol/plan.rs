@@ -27,8 +27,9 @@ pub struct Plan {
     /// starts a daemon and then runs its arguments; empty for none. A failure fails
     /// `DOWNLOAD_SOURCE`.
     pub entrypoint: Vec<String>,
-    /// Runtimes to select in `DOWNLOAD_SOURCE`, in order.
-    pub runtimes: Vec<RuntimeSelection>,
+    /// Runtimes to select in `DOWNLOAD_SOURCE`, in order; `None` where the image does not support
+    /// the choice the buildspec makes.
+    pub runtimes: Option<Vec<RuntimeSelection>>,
     /// The command phases in the order in which they run.
     pub phases: Vec<PhasePlan>,
     /// Names of the variables whose values are reported after `POST_BUILD`.
@@ -169,6 +170,8 @@ pub struct RuntimeSelection {
     pub version: String,
     /// Whether the buildspec names it, as opposed to another runtime's requirement.
     pub manual: bool,
+    /// Value of `VERSION` for its commands, where they install whatever version that names.
+    pub version_variable: Option<String>,
     /// Commands that put it in place.
     pub commands: Vec<String>,
 }

@@ -72,7 +72,7 @@ impl Root {
             shell: ShellKind::Sh,
             state: StateCarrying::Carried,
             entrypoint: Vec::new(),
-            runtimes: Vec::new(),
+            runtimes: Some(Vec::new()),
             phases: vec![
                 phase(Phase::Install),
                 phase(Phase::PreBuild),
