@@ -9,7 +9,7 @@ use executor::protocol::spool::{Body, Position, Record};
 use jiff::Timestamp;
 
 use super::phases::Phases;
-use super::{Abort, Finished, Outcome};
+use super::{Abort, CommandRecord, Finished, Outcome};
 use crate::logs::{AgentLog, Batch, FollowError, LogSink, SpoolFollower};
 use crate::model::{Build, BuildRequest, ExportedVariable, PhaseContext, PhaseType, Status};
 
@@ -20,6 +20,7 @@ pub(super) struct Journal<'a> {
     /// What the collector reported, by the artifact's index in the plan.
     pub(super) collected: BTreeMap<usize, Collected>,
     exported: Vec<ExportedVariable>,
+    commands: Vec<CommandRecord>,
     ended: Option<Ended>,
     reading: Option<Reading>,
     told_not_shown: bool,
@@ -59,6 +60,7 @@ impl<'a> Journal<'a> {
             phases: Phases::provisioning(),
             collected: BTreeMap::new(),
             exported: Vec::new(),
+            commands: Vec::new(),
             ended: None,
             reading: None,
             told_not_shown: false,
@@ -167,7 +169,18 @@ impl<'a> Journal<'a> {
                 self.collected.insert(index, Collected::Failed(context));
             }
             Event::Ended { status, upload } => self.ended = Some(Ended { status, upload }),
-            Event::CommandStarted { .. } | Event::CommandEnded { .. } => {}
+            Event::CommandStarted { phase, command, .. } => {
+                self.commands.push(CommandRecord {
+                    phase: phase.into(),
+                    command,
+                    ended: None,
+                });
+            }
+            Event::CommandEnded { exit, usage } => {
+                if let Some(command) = self.commands.last_mut() {
+                    command.ended = Some((exit, usage));
+                }
+            }
         }
     }
 
@@ -253,7 +266,11 @@ impl<'a> Journal<'a> {
         if let Err(error) = self.sink.finished(&build) {
             not_shown(&error, &mut self.told_not_shown);
         }
-        Outcome { build, abort }
+        Outcome {
+            build,
+            commands: self.commands,
+            abort,
+        }
     }
 }
 

@@ -16,6 +16,7 @@ mod publish;
 mod resolve;
 mod runtimes;
 
+use executor::protocol::{CommandUsage, Exit};
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
@@ -46,8 +47,21 @@ pub struct Tools {
 pub struct Outcome {
     /// Its record.
     pub build: Build,
+    /// The commands it ran, in order.
+    pub commands: Vec<CommandRecord>,
     /// Why it ended early, if it did and no command of its own was the reason.
     pub abort: Option<Abort>,
+}
+
+/// A command that was run.
+#[derive(Debug)]
+pub struct CommandRecord {
+    /// The phase it belongs to.
+    pub phase: PhaseType,
+    /// The beginning of its first line.
+    pub command: String,
+    /// How it ended and what it used; `None` if the build ended first.
+    pub ended: Option<(Exit, CommandUsage)>,
 }
 
 /// How the steps of a build that went through them all have ended.

@@ -7,9 +7,11 @@ mod exit;
 mod gc;
 mod lint;
 mod man;
+mod mask_check;
 mod plan;
 mod run;
 mod signals;
+mod timings;
 
 use std::io::{self, IsTerminal};
 use std::path::PathBuf;
@@ -66,6 +68,7 @@ enum Command {
     Run(Box<run::RunArgs>),
     Lint(lint::LintArgs),
     Plan(Box<plan::PlanArgs>),
+    MaskCheck(mask_check::MaskCheckArgs),
     Gc(gc::GcArgs),
     Completions(completions::CompletionsArgs),
     Man(man::ManArgs),
@@ -78,6 +81,7 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Run(args) => run::run(*args, &cli.global).await,
         Command::Lint(args) => lint::run(&args),
         Command::Plan(args) => plan::run(&args, &cli.global),
+        Command::MaskCheck(args) => mask_check::run(&args),
         Command::Gc(args) => gc::run(args, &cli.global).await,
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => man::run(args),

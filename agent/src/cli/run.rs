@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 
 use super::build_args::BuildArgs;
 use super::exit::{Exit, Failure, tell};
-use super::{GlobalArgs, diagnostics, signals};
+use super::{GlobalArgs, diagnostics, signals, timings};
 use crate::build::{self, Abort, Outcome};
 use crate::logs::{JsonSink, LogSink, TextSink};
 use crate::model::{ArtifactDestination, Build, Placement, SourceLocation, Status};
@@ -25,6 +25,9 @@ pub(super) struct RunArgs {
     /// Directory for the artifacts; without it none are collected
     #[arg(short, long, value_name = "DIR")]
     artifacts: Option<PathBuf>,
+    /// Show at the end what each command took
+    #[arg(long)]
+    timings: bool,
     /// Work in SOURCE itself instead of on a copy
     #[arg(long)]
     mount: bool,
@@ -53,12 +56,15 @@ pub(super) async fn run(args: RunArgs, global: &GlobalArgs) -> Result<Exit, Fail
         Box::new(TextSink::new(io::stdout()))
     };
     let outcome = build::run(&request, &tools, sink.as_mut(), &stop).await;
+    if args.timings {
+        timings::tell_timings(&outcome.commands);
+    }
     Ok(report(outcome, args.json))
 }
 
 /// Says on standard error how the build ended, and gives the exit code.
 fn report(outcome: Outcome, json: bool) -> Exit {
-    let Outcome { build, abort } = outcome;
+    let Outcome { build, abort, .. } = outcome;
     let exit = exit(&build, abort.as_ref());
     match abort {
         Some(Abort::Rejected(rejected)) => diagnostics::tell_rejected(&rejected),

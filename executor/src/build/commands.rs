@@ -17,6 +17,9 @@ use crate::watch::Ending;
 /// Longest message of a phase context, in bytes. Commands can be as long as a buildspec.
 const LONGEST_MESSAGE: usize = 64 * 1024;
 
+/// Most characters of a command in an event.
+const MOST_CHARACTERS: usize = 200;
+
 /// Where a list of commands stands.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Place<'a> {
@@ -80,6 +83,7 @@ impl Build<'_> {
                 list: place.list,
                 index,
                 attempt: place.attempt,
+                command: beginning(&shown),
             })?;
             let (exit, usage, reason) = match self.command(command, &identity)? {
                 Command::Ended(exit, usage) => (exit, usage, exit.to_string()),
@@ -155,6 +159,12 @@ impl Build<'_> {
         self.supervisor.log.end_of_output().map_err(Fault::Spool)?;
         self.event(&Event::CommandEnded { exit, usage })
     }
+}
+
+/// The beginning of a command's first line.
+fn beginning(command: &str) -> String {
+    let line = command.lines().next().unwrap_or_default();
+    line.chars().take(MOST_CHARACTERS).collect()
 }
 
 /// How one command has ended.

@@ -29,6 +29,8 @@ pub enum Event {
         index: usize,
         /// Run of the phase, from 0; more than 0 after `on-failure: RETRY`.
         attempt: u32,
+        /// Beginning of its first line, masked: enough to recognise it.
+        command: String,
     },
     /// The command started last has ended.
     CommandEnded {
