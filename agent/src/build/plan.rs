@@ -164,3 +164,46 @@ fn artifact(identifier: Option<&String>, artifacts: &Artifacts) -> ArtifactPlan 
         name: artifacts.name.as_ref().map(|name| name.value.clone()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use buildspec_parser::plan::{Next, phases};
+    use executor::protocol::Status;
+    use executor::transitions::{EndedPhase, Follow};
+
+    use super::*;
+
+    /// The preview tells people what follows a failure, the executor decides it: they must agree.
+    #[test]
+    fn the_preview_and_the_executor_agree_on_what_follows_a_failure() {
+        for rule in [
+            "",
+            "on-failure: ABORT, ",
+            "on-failure: CONTINUE, ",
+            "on-failure: RETRY-2-x, ",
+        ] {
+            for name in PhaseName::ALL {
+                let text = format!("version: 0.2\nphases: {{{name}: {{{rule}commands: [x]}}}}\n");
+                let buildspec = buildspec_parser::parse(&text).buildspec.unwrap();
+                let shown = &phases(&buildspec)[name as usize].on_failure;
+                let planned = phase(&buildspec, name);
+                let ended = |attempt| EndedPhase {
+                    phase: planned.phase,
+                    status: Status::Failed,
+                    message: "x",
+                    attempt,
+                };
+                let retries = shown
+                    .retry
+                    .as_ref()
+                    .map_or(0, |retry| u32::from(retry.count));
+                let again = (0..100).take_while(|run| {
+                    ended(*run).followed_by(&planned.on_failure) == Follow::SamePhase
+                });
+                assert_eq!(again.count(), retries as usize, "{text}");
+                let follow = ended(retries).followed_by(&planned.on_failure);
+                assert_eq!(follow == Follow::End, shown.next == Next::End, "{text}");
+            }
+        }
+    }
+}
