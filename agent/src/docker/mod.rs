@@ -2,14 +2,13 @@
 
 mod container;
 mod image;
+mod spec;
 
 use bollard::Docker;
 use bollard::errors::Error as ClientError;
 
-pub use container::{
-    BuildContainer, ContainerExit, ContainerName, ContainerSpec, Limits, Mount, OwnedContainer,
-    Privileges,
-};
+pub use container::{BuildContainer, ContainerExit, ContainerName, OwnedContainer};
+pub use spec::{ContainerSpec, Limits, Mount, Privileges};
 
 /// A connection to a Docker engine, with the newest API version that both sides speak.
 #[derive(Debug, Clone)]
