@@ -95,7 +95,12 @@ impl BuildArgs {
         let privileged_mode = self.privileged || overrides.privileged_mode == Some(true);
         anyhow::ensure!(
             !privileged_mode || config.privileged_mode != PrivilegedMode::Refused,
-            "privileged mode is refused on this machine; its operator can allow it with `privileged_mode` in the configuration"
+            "{} is refused on this machine: its operator can allow it with `privileged_mode` in the configuration",
+            if self.privileged {
+                "--privileged"
+            } else {
+                "`privilegedModeOverride`"
+            }
         );
         let minutes = self.timeout.map(Duration::from_mins);
         let mut variables = overrides.environment_variables;
