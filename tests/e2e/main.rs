@@ -2,6 +2,7 @@
 
 mod artifacts;
 mod bad_input;
+mod choices;
 mod command_line;
 mod concurrency;
 mod conformance;
@@ -10,6 +11,7 @@ mod hostile;
 mod images;
 mod leftovers;
 mod log;
+mod network;
 mod output;
 mod overrides;
 mod state;
