@@ -9,10 +9,9 @@ use std::os::unix::net::UnixListener;
 use std::path::Path;
 
 use executor::protocol::channel;
-use nix::errno::Errno;
 use nix::fcntl::{self, OFlag};
 use nix::mount::{self, MntFlags};
-use nix::sys::stat::{self, Mode};
+use nix::sys::stat::Mode;
 
 /// The open channel.
 #[derive(Debug)]
@@ -48,12 +47,8 @@ impl Channel {
         &self.directory
     }
 
-    /// Opens the spool's directory; makes it if it is missing.
+    /// Opens the spool's directory, which the agent has made.
     pub(crate) fn spool(&self) -> io::Result<OwnedFd> {
-        match stat::mkdirat(&self.directory, channel::SPOOL, Mode::S_IRWXU) {
-            Ok(()) | Err(Errno::EEXIST) => {}
-            Err(error) => return Err(error.into()),
-        }
         let flags = OFlag::O_DIRECTORY | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW;
         Ok(fcntl::openat(
             &self.directory,

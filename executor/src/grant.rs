@@ -55,3 +55,35 @@ fn top(places: &Places, source: &Path) -> PathBuf {
         None => source.to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use nix::unistd::{Gid, Uid};
+
+    use super::*;
+
+    #[test]
+    fn the_way_to_the_sources_is_opened_and_no_more() {
+        let root = tempfile::tempdir().unwrap();
+        let places = Places::below(root.path());
+        let source = places.output.join("src1/src");
+        fs::create_dir_all(&source).unwrap();
+        fs::write(source.join("file"), "").unwrap();
+        std::os::unix::fs::symlink("/nowhere", source.join("link")).unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        for path in [root.path(), &places.output, &places.output.join("src1")] {
+            fs::set_permissions(path, Permissions::from_mode(0o700)).unwrap();
+        }
+        let own = Identity {
+            user: Uid::effective(),
+            group: Gid::effective(),
+            groups: Vec::new(),
+        };
+        sources(&places, &source, &own).unwrap();
+        assert_eq!(mode(&places.output), 0o701);
+        assert_eq!(mode(&places.output.join("src1")), 0o701);
+        assert_eq!(mode(root.path()), 0o700);
+        assert_eq!(top(&places, &source), places.output.join("src1"));
+        assert_eq!(top(&places, Path::new("/mounted")), Path::new("/mounted"));
+    }
+}

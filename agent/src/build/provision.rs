@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context;
+use caps::Capability;
 use executor::protocol::{Order, channel, write_order};
 use tokio_util::sync::CancellationToken;
 
@@ -139,7 +140,11 @@ fn privileges(request: &BuildRequest, tools: &Tools) -> Privileges {
         PrivilegedMode::Privileged if request.privileged_mode => Privileges::Privileged,
         PrivilegedMode::HostCapabilities if request.privileged_mode => {
             let bounding = caps::read(None, caps::CapSet::Bounding).unwrap_or_default();
-            Privileges::Capabilities(bounding.iter().map(ToString::to_string).collect())
+            // Engine 20.10 refuses a container for a capability that is newer than itself.
+            let known = bounding
+                .iter()
+                .filter(|capability| capability.index() <= Capability::CAP_AUDIT_READ.index());
+            Privileges::Capabilities(known.map(ToString::to_string).collect())
         }
         // To hide the channel and cut off what the build must not reach; the executor drops both
         // for good before anything of the build runs.

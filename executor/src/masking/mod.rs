@@ -131,7 +131,8 @@ impl Masker {
     }
 
     fn find_key_id(&self, text: &[u8], from: usize) -> Option<Found> {
-        // Overlapping prefixes have no common letters, so none is skipped by this search.
+        // The search passes over a prefix that overlaps the one before it, as in AKIAKIA: what
+        // follows both is the same, so the second starts a key id only if the first does.
         self.key_ids.find_iter(text.get(from..)?).find_map(|found| {
             let start = from + found.start();
             let end = start + KEY_ID_BYTES;

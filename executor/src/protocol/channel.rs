@@ -7,18 +7,20 @@ pub const MOUNT: &str = "/codebuild/channel";
 /// Socket on which the executor takes [`Order`](super::Order)s, relative to the channel.
 pub const SOCKET: &str = "control.sock";
 
-/// Directory of spool segments, relative to the channel.
+/// Directory of spool segments, relative to the channel. The agent makes it.
 pub const SPOOL: &str = "spool";
 
 /// Directory of collected artifacts, relative to the channel: one directory for each entry of
-/// [`Plan::artifacts`](super::Plan::artifacts), named by its index from 0.
+/// [`Plan::artifacts`](super::Plan::artifacts), named by its index from 0. The executor makes them
+/// and gives them to [`Plan::owner`](super::Plan::owner).
 pub const ARTIFACTS: &str = "artifacts";
 
 /// One line of text that says why the executor gave up, relative to the channel. Written only with
 /// one of the exit codes below.
 pub const FAILURE: &str = "failure";
 
-/// Exit code of an executor that could not set itself up (mounts, socket, capabilities).
+/// Exit code of an executor that could not set itself up (mounts, socket, capabilities), or whose
+/// system calls fail in a way it cannot go on from.
 pub const EXIT_SETUP: i32 = 110;
 
 /// Exit code of an executor that got an order it cannot read.

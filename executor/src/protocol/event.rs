@@ -14,7 +14,7 @@ use super::{CommandList, Phase};
     tag = "type"
 )]
 pub enum Event {
-    /// A phase was entered.
+    /// A phase was entered. `DOWNLOAD_SOURCE` is not reported here: the agent has entered it.
     PhaseStarted {
         /// Which phase.
         phase: Phase,
@@ -39,7 +39,7 @@ pub enum Event {
         /// What it used.
         usage: CommandUsage,
     },
-    /// A phase was left.
+    /// A phase was left. A phase that is run again is left once, after its last run.
     PhaseEnded {
         /// Which phase.
         phase: Phase,
@@ -48,7 +48,8 @@ pub enum Event {
         /// Why, when it did not succeed.
         context: Option<PhaseContext>,
     },
-    /// The values of the exported variables, taken after `POST_BUILD`; unset names are left out.
+    /// The values of the exported variables, taken after `POST_BUILD`; unset names are left out,
+    /// and secrets are hidden.
     Exported {
         /// Names and values, in the buildspec's order.
         variables: Vec<(String, String)>,
@@ -57,21 +58,23 @@ pub enum Event {
     ArtifactCollected {
         /// Index in [`Plan::artifacts`](super::Plan::artifacts).
         index: usize,
-        /// The evaluated name, where the plan has one.
+        /// The evaluated name, where the plan has one, with secrets hidden.
         name: Option<String>,
         /// Number of files.
         files: u64,
         /// Their size together, in bytes.
         bytes: u64,
     },
-    /// One artifact could not be collected.
+    /// One artifact could not be collected; those after it are not tried. The code is
+    /// `BUILD_TIMED_OUT` where the time of the build was up.
     ArtifactFailed {
         /// Index in [`Plan::artifacts`](super::Plan::artifacts).
         index: usize,
         /// Why, in CodeBuild's words where it has them.
         context: PhaseContext,
     },
-    /// The last record: all processes of the build are gone.
+    /// The last record: all processes of the build are gone. A build that is ended while artifacts
+    /// are collected is `TIMED_OUT` or `STOPPED` without upload.
     Ended {
         /// How the build stands before `UPLOAD_ARTIFACTS`.
         status: Status,

@@ -1,5 +1,6 @@
 //! Starts the real program below a directory of its own and reads what it leaves.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -22,7 +23,7 @@ impl Root {
     pub(crate) fn new() -> Self {
         let directory = TempDir::with_prefix("x").unwrap();
         for path in [
-            "codebuild/channel",
+            "codebuild/channel/spool",
             "codebuild/readonly",
             "codebuild/output/src1/src",
             "etc",
@@ -106,6 +107,13 @@ impl Root {
 
     /// Starts a plan.
     pub(crate) fn start(&self, plan: Plan) -> Running<'_> {
+        let mut running = self.start_idle();
+        running.order(&Order::Start(Box::new(plan)));
+        running
+    }
+
+    /// Starts an executor without a plan.
+    pub(crate) fn start_idle(&self) -> Running<'_> {
         let child = Command::new(env!("CARGO_BIN_EXE_executor"))
             .arg("--root")
             .arg(self.directory.path())
@@ -115,13 +123,11 @@ impl Root {
             .stdin(Stdio::null())
             .spawn()
             .unwrap();
-        let mut running = Running {
+        Running {
             root: self,
             child,
             control: None,
-        };
-        running.order(&Order::Start(Box::new(plan)));
-        running
+        }
     }
 }
 
@@ -147,11 +153,31 @@ pub(crate) struct Running<'a> {
 
 impl Running<'_> {
     pub(crate) fn order(&mut self, order: &Order) {
+        write_order(self.control(), order).unwrap();
+    }
+
+    /// The connection to the executor.
+    pub(crate) fn control(&mut self) -> &mut UnixStream {
         let socket = self.root.channel().join(channel::SOCKET);
-        let stream = self
-            .control
-            .get_or_insert_with(|| wait_until(|| UnixStream::connect(&socket).ok()));
-        write_order(stream, order).unwrap();
+        self.control
+            .get_or_insert_with(|| wait_until(|| UnixStream::connect(&socket).ok()))
+    }
+
+    /// Closes the connection: the next order opens another one.
+    pub(crate) fn hang_up(&mut self) {
+        self.control = None;
+    }
+
+    /// Sizes of the segments that are there, by path.
+    pub(crate) fn segments(&self) -> BTreeMap<PathBuf, u64> {
+        let entries = fs::read_dir(self.root.channel().join(channel::SPOOL)).unwrap();
+        entries
+            .map(|entry| {
+                let path = entry.unwrap().path();
+                let size = fs::metadata(&path).unwrap().len();
+                (path, size)
+            })
+            .collect()
     }
 
     /// Waits for the log to contain a text.
@@ -180,7 +206,7 @@ impl Drop for Running<'_> {
 }
 
 /// Looks again and again for something another process does.
-fn wait_until<T>(mut look: impl FnMut() -> Option<T>) -> T {
+pub(crate) fn wait_until<T>(mut look: impl FnMut() -> Option<T>) -> T {
     loop {
         if let Some(found) = look() {
             return found;

@@ -1,5 +1,6 @@
 //! The words of the log.
 
+use executor::protocol::spool::Body;
 use executor::protocol::{Phase, Secret, Status};
 
 use crate::harness::{Root, set};
@@ -109,4 +110,30 @@ fn a_program_that_is_not_there_reads_as_in_codebuild() {
     );
     assert!(log.contains(&dash) || log.contains(&bash), "{log}");
     assert!(log.contains("Reason: exit status 127\n"), "{log}");
+}
+
+#[test]
+fn output_arrives_byte_for_byte() {
+    let root = Root::new();
+    let outcome =
+        root.run(root.build_plan(&[
+            "printf '\\377\\000\\r\\033[1m'; head -c 10000000 /dev/zero | tr '\\0' x",
+        ]));
+    let bytes: Vec<u8> = outcome
+        .records
+        .into_iter()
+        .filter_map(|record| match record.body {
+            Body::Log(bytes) => Some(bytes),
+            Body::Event(_) => None,
+        })
+        .flatten()
+        .collect();
+    let start = b"\xff\0\r\x1b[1mxxxx";
+    let place = bytes
+        .windows(start.len())
+        .position(|window| window == start);
+    let line = &bytes[place.unwrap()..];
+    let length = line.iter().position(|byte| *byte == b'\n').unwrap();
+    assert_eq!(length, start.len() - 4 + 10_000_000);
+    assert!(line[length..].starts_with(b"\n\n[Container] "));
 }

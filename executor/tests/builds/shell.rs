@@ -2,7 +2,7 @@
 
 use executor::protocol::{Event, Phase, ShellKind, StateCarrying, Status, Variable};
 
-use crate::harness::{Root, set};
+use crate::harness::{Root, phase_mut, set};
 
 /// Runs commands in BUILD and gives the output of the last one.
 fn last_output(shell: ShellKind, state: StateCarrying, commands: &[&str]) -> String {
@@ -131,4 +131,84 @@ fn exported_variables_are_reported_with_secrets_hidden() {
     let expected = [("A", "1\n2"), ("B", ""), ("C", "***")];
     let expected = expected.map(|(name, value)| (name.to_owned(), value.to_owned()));
     assert_eq!(exported.unwrap(), expected);
+}
+
+#[test]
+fn a_user_who_does_not_exist_fails_the_phase() {
+    let root = Root::new();
+    std::fs::write(root.path("etc/passwd"), "root:x:0:0::/root:/bin/sh\n").unwrap();
+    let mut plan = root.build_plan(&["echo never"]);
+    phase_mut(&mut plan, Phase::Build).run_as = Some("ci".to_owned());
+    let outcome = root.run(plan);
+    let build = outcome
+        .phases()
+        .into_iter()
+        .find(|phase| phase.0 == Phase::Build);
+    let message = "Error while executing command: echo never. Reason: user: unknown user ci";
+    assert_eq!(
+        build.unwrap(),
+        (Phase::Build, Status::Failed, message.to_owned())
+    );
+}
+
+#[test]
+fn an_entrypoint_is_run_before_the_first_command_and_its_failure_ends_the_build() {
+    for (script, expected) in [
+        ("echo daemon started; (sleep 100) &", Status::Succeeded),
+        ("echo daemon started; exit 1", Status::Failed),
+    ] {
+        let root = Root::new();
+        let mut plan = root.build_plan(&["echo building"]);
+        plan.entrypoint = ["/bin/sh", "-c", script].map(String::from).into();
+        let outcome = root.run(plan);
+        let log = outcome.log();
+        assert_eq!(outcome.ended().0, expected, "{log}");
+        let started = format!("> Running entrypoint /bin/sh -c {script}\ndaemon started\n\n");
+        assert!(log.contains(&started), "{log}");
+        let builds = log.contains("\nbuilding\n");
+        assert_eq!(builds, expected == Status::Succeeded, "{log}");
+    }
+}
+
+#[test]
+fn output_that_was_made_non_blocking_is_set_back_for_the_next_command() {
+    let root = Root::new();
+    let outcome = root.run(root.build_plan(&[
+        "perl -MFcntl -e 'fcntl(STDOUT, F_SETFL, O_NONBLOCK | O_WRONLY)'",
+        "perl -MFcntl -e 'print fcntl(STDOUT, F_GETFL, 0) & O_NONBLOCK ? \"bad\" : \"good\"'",
+    ]));
+    assert!(outcome.log().contains("\ngood\n"), "{}", outcome.log());
+}
+
+#[test]
+fn what_a_build_puts_in_place_of_the_state_fails_its_commands_and_nothing_else() {
+    for breaking in [
+        "rm $STATE/env.sh; mkfifo $STATE/env.sh; exit 0",
+        "rm $STATE/env.sh; ln -s /dev/full $STATE/env.sh; exit 0",
+        "rm $STATE/dir.txt; mkdir $STATE/dir.txt; exit 0",
+        "rm $STATE/script.sh; mkdir $STATE/script.sh; exit 0",
+    ] {
+        let root = Root::new();
+        let mut plan = root.build_plan(&[breaking, "echo never"]);
+        plan.environment.push(Variable {
+            name: "STATE".to_owned(),
+            value: root
+                .path("codebuild/output/tmp")
+                .to_str()
+                .unwrap()
+                .to_owned(),
+        });
+        let outcome = root.run(plan);
+        assert_eq!(outcome.ended(), (Status::Failed, true), "{breaking}");
+        assert!(!outcome.log().contains("\nnever\n"), "{breaking}");
+    }
+}
+
+#[test]
+fn a_build_may_remove_the_state() {
+    let root = Root::new();
+    let state = root.path("codebuild/output/tmp");
+    let remove = format!("A=1; rm {}/*; exit 0", state.display());
+    let outcome = root.run(root.build_plan(&["B=2", &remove, "echo $B, $FROM_IMAGE"]));
+    assert!(outcome.log().contains("\n, yes\n"), "{}", outcome.log());
 }
