@@ -15,3 +15,4 @@ mod state;
 mod stopping;
 mod success;
 mod transitions;
+mod without_docker;
