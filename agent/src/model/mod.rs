@@ -13,5 +13,5 @@ pub use identifiers::{BuildId, InvalidName, ProjectName};
 pub use overrides::{Overrides, OverridesError};
 pub use request::{
     ArtifactDestination, BuildRequest, BuildspecChoice, EnvironmentVariable, NamedText, Placement,
-    SourceLocation,
+    SecondarySource, SourceLocation,
 };
