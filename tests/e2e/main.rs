@@ -6,6 +6,7 @@ mod command_line;
 mod concurrency;
 mod conformance;
 mod host_user;
+mod hostile;
 mod images;
 mod leftovers;
 mod log;
