@@ -18,3 +18,4 @@ mod state;
 mod stopping;
 mod success;
 mod transitions;
+mod without_docker;
