@@ -287,17 +287,20 @@ pub(crate) async fn remove_as_root(
     tools: &Tools,
     directory: &BuildDirectory,
 ) -> anyhow::Result<()> {
-    let name = ContainerName::of_cleaner(build);
+    // Its parent is mounted: the directory itself could not be removed as the root of a mount.
+    let builds = directory
+        .path()
+        .parent()
+        .context("a build's directory has a parent")?;
     let spec = ContainerSpec {
-        name: name.clone(),
+        name: ContainerName::of_cleaner(build),
         build,
         data_directory: tools.data.root().to_owned(),
         image: image.to_owned(),
         command: vec![
             "/executor".to_owned(),
             "remove".to_owned(),
-            "/build/output".to_owned(),
-            "/build/channel".to_owned(),
+            format!("/builds/{build}"),
         ],
         working_directory: "/".to_owned(),
         mounts: vec![
@@ -307,8 +310,8 @@ pub(crate) async fn remove_as_root(
                 read_only: true,
             },
             Mount {
-                source: directory.path().to_owned(),
-                target: "/build".to_owned(),
+                source: builds.to_owned(),
+                target: "/builds".to_owned(),
                 read_only: false,
             },
         ],
