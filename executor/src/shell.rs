@@ -130,7 +130,8 @@ impl Shell {
     /// Whether a variable may be set: by the image, by the plan or by a command of the build.
     pub(crate) fn may_know(&self, name: &str) -> bool {
         let given = || self.environment.contains_key(std::ffi::OsStr::new(name));
-        let state = untrusted::read(&self.state.join("env.sh"), LONGEST_SEARCHED).unwrap_or_default();
+        let state =
+            untrusted::read(&self.state.join("env.sh"), LONGEST_SEARCHED).unwrap_or_default();
         state.len() as u64 == LONGEST_SEARCHED
             || given()
             || String::from_utf8_lossy(&state).contains(name)

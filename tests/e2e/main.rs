@@ -11,6 +11,7 @@ mod leftovers;
 mod log;
 mod output;
 mod overrides;
+mod reports;
 mod state;
 mod stopping;
 mod success;

@@ -107,8 +107,9 @@ impl Build<'_> {
                 "the name of the artifact cannot be evaluated or is empty".to_owned(),
             ));
         }
-        let mut destination = Destination::create(self.channel, channel::ARTIFACTS, index, self.plan.owner)
-            .map_err(|error| copy_failed(Path::new(&index.to_string()), &error))?;
+        let mut destination =
+            Destination::create(self.channel, channel::ARTIFACTS, index, self.plan.owner)
+                .map_err(|error| copy_failed(Path::new(&index.to_string()), &error))?;
         let bytes = self.copy(&mut destination, &files, u64::MAX)?;
         let collected = Event::ArtifactCollected {
             index,

@@ -71,7 +71,10 @@ mod tests {
     #[test]
     fn every_format_is_recognised_by_its_beginning() {
         for (head, expected) in [
-            ("<?xml version=\"1.0\"?>\n<!-- <a> -->\n<testsuites>", Some("JUNITXML")),
+            (
+                "<?xml version=\"1.0\"?>\n<!-- <a> -->\n<testsuites>",
+                Some("JUNITXML"),
+            ),
             ("\u{feff}<testsuite name=\"a\">", Some("JUNITXML")),
             ("<test-results name=\"a\">", Some("NUNITXML")),
             ("<test-run id=\"2\">", Some("NUNIT3XML")),
@@ -85,9 +88,18 @@ mod tests {
                 Some("JACOCOXML"),
             ),
             ("<coverage line-rate=\"0.5\">", Some("COBERTURAXML")),
-            ("<coverage generated=\"1\" clover=\"4.4\">", Some("CLOVERXML")),
-            ("[{\"keyword\": \"Feature\", \"elements\": []}]", Some("CUCUMBERJSON")),
-            ("{\"RSpec\": {\"coverage\": {\"a.rb\": {\"lines\": []", Some("SIMPLECOV")),
+            (
+                "<coverage generated=\"1\" clover=\"4.4\">",
+                Some("CLOVERXML"),
+            ),
+            (
+                "[{\"keyword\": \"Feature\", \"elements\": []}]",
+                Some("CUCUMBERJSON"),
+            ),
+            (
+                "{\"RSpec\": {\"coverage\": {\"a.rb\": {\"lines\": []",
+                Some("SIMPLECOV"),
+            ),
             ("<project>", None),
             ("<report/>", None),
             ("<!-- never closed", None),

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use executor::protocol::spool::{Body, Record, decode, segment_name};
 use executor::protocol::{
-    Event, OnFailure, Order, Owner, Phase, PhasePlan, Plan, Reports, ShellKind, StateCarrying, Status,
-    channel, write_order,
+    Event, OnFailure, Order, Owner, Phase, PhasePlan, Plan, Reports, ShellKind, StateCarrying,
+    Status, channel, write_order,
 };
 use tempfile::TempDir;
 
