@@ -6,10 +6,10 @@ EXAMPLE ?= examples/wordcount
 ARTIFACTS ?= artifacts
 
 .DEFAULT_GOAL := help
-.PHONY: help setup images build run test snapshots bench lint fmt ci clean
+.PHONY: help setup images build run test conformance snapshots bench lint fmt ci clean
 
 help: ## List these targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## Provide what builds and tests need: a Docker engine and the base image
 	@runtime-images/setup-engine.sh
@@ -28,6 +28,9 @@ run: setup build ## Build the example project, list its artifacts
 # One profile for the program, its tests and the benchmarks: every dependency is compiled once.
 test: setup ## Run all tests
 	$(CARGO) test --release --locked --workspace
+
+conformance: setup ## Run the conformance suite alone, in IMAGE=... if given
+	$(if $(IMAGE),BUILDSPEC_AGENT_TEST_IMAGE=$(IMAGE)) $(CARGO) test --release --locked --package tests --test e2e conformance
 
 snapshots: setup ## Run all tests and accept what they print as the new expectation; review the diff
 	UPDATE_SNAPSHOTS=1 $(CARGO) test --release --locked --workspace

@@ -23,9 +23,10 @@ fn a_file_over_the_limit_is_refused_unread() {
 fn hostile_shapes_of_one_mebibyte_end() {
     let size = assumptions::LARGEST_FILE_BYTES;
     let fill = |piece: &str| piece.repeat(size / piece.len());
-    let keys: String = (0..90_000)
+    let keys = (0..90_000)
         .map(|number| format!("k{number}: v\n"))
-        .collect();
+        .collect::<Vec<_>>()
+        .concat();
     for (label, text) in [
         ("open lists", fill("[")),
         ("open maps", fill("{")),

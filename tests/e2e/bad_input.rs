@@ -1,8 +1,8 @@
 //! Input that no build can run is told apart, said clearly, and leaves nothing behind.
 
 use std::fs;
-use std::process::Command;
 
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use tests::{Project, Running};
 
 #[test]
@@ -134,14 +134,14 @@ struct SmallDisk<'a>(&'a Project);
 impl<'a> SmallDisk<'a> {
     fn mount(project: &'a Project) -> Self {
         fs::create_dir(project.data_directory()).expect("a directory can be made in one's own");
-        let mounted = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", "size=8m", "tmpfs"])
-            .arg(project.data_directory())
-            .status();
-        assert!(
-            mounted.is_ok_and(|status| status.success()),
-            "the test needs root to mount a small file system"
-        );
+        mount(
+            Some("tmpfs"),
+            &project.data_directory(),
+            Some("tmpfs"),
+            MsFlags::empty(),
+            Some("size=8m"),
+        )
+        .expect("the test runs as root, to mount a small file system");
         Self(project)
     }
 }
@@ -149,10 +149,7 @@ impl<'a> SmallDisk<'a> {
 impl Drop for SmallDisk<'_> {
     fn drop(&mut self) {
         // Lazily: a container that a failed test left may still hold it.
-        let _ = Command::new("umount")
-            .arg("--lazy")
-            .arg(self.0.data_directory())
-            .status();
+        let _ = umount2(&self.0.data_directory(), MntFlags::MNT_DETACH);
     }
 }
 

@@ -97,6 +97,91 @@ fn wrong_usage_exits_with_2_and_names_what_is_wrong() {
 }
 
 #[test]
+fn commands_take_the_place_of_a_buildspec() {
+    let project = Project::empty().with_file("a.txt", "a");
+    let arguments = [
+        "--build-command",
+        "cp a.txt b.txt",
+        "--build-command",
+        "echo ran",
+    ];
+    let finished = project.run(&[&arguments[..], &["--output-files", "b.txt,c.txt"]].concat());
+    assert_eq!(finished.output(), ["ran"], "{}", finished.stderr);
+    assert_eq!(project.artifact_paths(), ["b.txt"]);
+}
+
+#[test]
+fn a_partial_buildspec_is_merged_over_the_buildspec() {
+    let project = Project::new(SHOWING);
+    let patch = project.root().join("patch.yml");
+    fs::write(&patch, "env: {variables: {A: patched, B: added}}\n").unwrap();
+    let finished = project.run(&["--patch", patch.to_str().unwrap()]);
+    assert_eq!(finished.output(), ["patched|added|"], "{}", finished.stderr);
+}
+
+#[test]
+fn a_masked_variable_is_nowhere_in_the_log() {
+    let project = Project::new(
+        r#"
+version: 0.2
+phases:
+  build:
+    commands:
+      - echo "$TOKEN"; printf %s "$TOKEN" | base64
+      - false correct-horse-battery
+"#,
+    );
+    let arguments = ["--env", "TOKEN=correct-horse-battery", "--mask", "TOKEN"];
+    let finished = project.run(&arguments);
+    assert!(
+        !finished.text().contains("correct-horse"),
+        "{}",
+        finished.text()
+    );
+    assert!(
+        !finished.text().contains("Y29ycmVjdC1ob3Jz"),
+        "{}",
+        finished.text()
+    );
+    assert!(
+        finished.context("BUILD").contains("false ***"),
+        "{}",
+        finished.context("BUILD")
+    );
+}
+
+#[test]
+fn timings_name_every_command() {
+    let project = Project::new("{version: 0.2, phases: {build: {commands: [echo a, sleep 0.2]}}}");
+    let stderr = project.run_as_text(&["--timings"]).stderr;
+    let lines: Vec<&str> = stderr
+        .lines()
+        .filter(|line| line.starts_with("BUILD "))
+        .collect();
+    assert!(
+        lines[0].ends_with("echo a") && lines[1].ends_with("sleep 0.2"),
+        "{stderr}"
+    );
+}
+
+#[test]
+fn a_privileged_build_is_refused_unless_the_configuration_allows_it() {
+    let finished = Project::new(SHOWING).run(&["--privileged"]);
+    assert_eq!(
+        finished.exit_code,
+        Some(2),
+        "{}{}",
+        finished.text(),
+        finished.stderr
+    );
+    assert!(
+        finished.stderr.contains("privileged"),
+        "{}",
+        finished.stderr
+    );
+}
+
+#[test]
 fn help_and_version_are_data() {
     let project = Project::empty();
     for arguments in [&["--help"][..], &["run", "--help"], &["--version"]] {

@@ -2,13 +2,16 @@
 
 mod artifacts;
 mod bad_input;
+mod choices;
 mod command_line;
 mod concurrency;
 mod conformance;
 mod host_user;
+mod hostile;
 mod images;
 mod leftovers;
 mod log;
+mod network;
 mod output;
 mod overrides;
 mod reports;
@@ -16,3 +19,4 @@ mod state;
 mod stopping;
 mod success;
 mod transitions;
+mod without_docker;

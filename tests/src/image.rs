@@ -1,6 +1,8 @@
 //! Images made for one test.
 
+use std::fs;
 use std::io::Write;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -13,8 +15,28 @@ pub struct Image(String);
 impl Image {
     /// The test image with changes, each an instruction of a Dockerfile such as `ENV A=1`.
     pub fn derived(changes: &[&str]) -> Self {
+        Self::made(changes, None)
+    }
+
+    /// The test image with one more file, at an absolute path.
+    pub fn with_file(path: &str, content: &str) -> Self {
+        let root = tempfile::tempdir().expect("a temporary directory can be made");
+        let file = root.path().join(path.trim_start_matches('/'));
+        let directory = file.parent().expect("an absolute path has a parent");
+        fs::create_dir_all(directory)
+            .and_then(|()| fs::write(&file, content))
+            .expect("the file can be written");
+        Self::made(&[], Some(root.path()))
+    }
+
+    /// The test image with changes and what is in a directory over its own files.
+    fn made(changes: &[&str], files: Option<&Path>) -> Self {
         let container = engine::docker(&["create", &engine::test_image(), "true"]);
         let container = container.trim().to_owned();
+        if let Some(files) = files {
+            let (from, to) = (format!("{}/.", files.display()), format!("{container}:/"));
+            engine::docker(&["cp", &from, &to]);
+        }
         let image = Self(unique_name());
         let changes = changes.iter().flat_map(|change| ["--change", change]);
         let arguments = ["commit"].into_iter().chain(changes);

@@ -1,4 +1,4 @@
-//! Where the source lies, on the host and in the container, and how it gets there.
+//! Where the sources lie, on the host and in the container, and how they get there.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -17,6 +17,16 @@ pub(super) struct Checkout {
     on_host: PathBuf,
     in_container: String,
     placement: Placement,
+    secondary: Vec<Secondary>,
+}
+
+/// The place of a further source.
+#[derive(Debug)]
+struct Secondary {
+    identifier: String,
+    from: PathBuf,
+    on_host: PathBuf,
+    in_container: String,
 }
 
 impl Checkout {
@@ -31,8 +41,18 @@ impl Checkout {
         let in_workspace = directory.output().join(&relative);
         fs::create_dir_all(&in_workspace)
             .map_err(DirectoryError::new("create directory", &in_workspace))?;
+        let secondary = request.secondary_sources.iter().map(|source| {
+            let relative = format!("src{digits}/secSrc/{}", source.identifier);
+            Secondary {
+                identifier: source.identifier.clone(),
+                from: source.path.clone(),
+                on_host: directory.output().join(&relative),
+                in_container: format!("/codebuild/output/{relative}"),
+            }
+        });
         let SourceLocation::Directory { path, placement } = &request.source;
         Ok(Self {
+            secondary: secondary.collect(),
             on_host: match placement {
                 Placement::Copy => in_workspace,
                 Placement::InPlace => path.clone(),
@@ -45,6 +65,13 @@ impl Checkout {
     /// `CODEBUILD_SRC_DIR`.
     pub(super) fn in_container(&self) -> &str {
         &self.in_container
+    }
+
+    /// Identifier and `CODEBUILD_SRC_DIR_<identifier>` of each further source.
+    pub(super) fn secondary(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.secondary
+            .iter()
+            .map(|source| (source.identifier.as_str(), source.in_container.as_str()))
     }
 
     /// The source directory on this machine.
@@ -62,18 +89,23 @@ impl Checkout {
     }
 }
 
-/// Puts the source into its place.
+/// Puts the sources into their places.
 pub(super) async fn fetch(
     request: &BuildRequest,
     checkout: &Checkout,
     stop: &CancellationToken,
 ) -> Result<(), Abort> {
     let SourceLocation::Directory { path, placement } = &request.source;
-    if *placement == Placement::InPlace {
-        return Ok(());
+    let primary = (*placement == Placement::Copy).then_some((path, &checkout.on_host));
+    let secondary = checkout
+        .secondary
+        .iter()
+        .map(|source| (&source.from, &source.on_host));
+    for (from, to) in primary.into_iter().chain(secondary) {
+        match source::fetch_directory(from, to, stop).await {
+            Err(SourceError::Stopped) => return Err(Abort::Stopped),
+            fetched => fetched?,
+        }
     }
-    match source::fetch_directory(path, &checkout.on_host, stop).await {
-        Err(SourceError::Stopped) => Err(Abort::Stopped),
-        fetched => Ok(fetched?),
-    }
+    Ok(())
 }

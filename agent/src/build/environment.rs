@@ -58,6 +58,19 @@ pub(super) fn variables(
     Ok(layers.into_iter().map(|(_, variable)| variable).collect())
 }
 
+/// The built-in variables of further sources.
+pub(super) fn of_secondary_sources<'s>(
+    sources: impl Iterator<Item = (&'s str, &'s str)>,
+) -> impl Iterator<Item = Variable> {
+    sources.flat_map(|(identifier, path)| {
+        [
+            variable(&format!("CODEBUILD_SRC_DIR_{identifier}"), path),
+            variable(&format!("CODEBUILD_SOURCE_REPO_URL_{identifier}"), ""),
+            variable(&format!("CODEBUILD_SOURCE_VERSION_{identifier}"), ""),
+        ]
+    })
+}
+
 /// All plain variables with their origins, weakest first.
 pub(super) fn layers(
     request: &BuildRequest,

@@ -130,8 +130,9 @@ async fn steps(
     fetched?;
     let buildspec = resolve::buildspec(request, directory, &checkout, &mut log)?;
     log.line("Processing environment variables")?;
-    let environment =
+    let mut environment =
         environment::variables(request, &buildspec, checkout.in_container(), &tools.config)?;
+    environment.extend(environment::of_secondary_sources(checkout.secondary()));
     let runtimes = runtimes::select(&buildspec, &environment, &container).await?;
     let given = plan::Given {
         environment,
@@ -160,5 +161,8 @@ fn opening_lines(log: &mut AgentLog, checkout: &checkout::Checkout) -> std::io::
     log.line("Waiting for agent ping")?;
     log.line("Waiting for DOWNLOAD_SOURCE")?;
     log.line("Phase is DOWNLOAD_SOURCE")?;
-    log.line(&format!("CODEBUILD_SRC_DIR={}", checkout.in_container()))
+    log.line(&format!("CODEBUILD_SRC_DIR={}", checkout.in_container()))?;
+    checkout.secondary().try_for_each(|(identifier, path)| {
+        log.line(&format!("CODEBUILD_SRC_DIR_{identifier}={path}"))
+    })
 }

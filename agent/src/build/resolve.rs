@@ -4,13 +4,16 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Component, Path, PathBuf};
 
+use buildspec_parser::model::PhaseName;
 use buildspec_parser::{Buildspec, Diagnostic, SourceId};
 
 use super::Abort;
 use super::checkout::Checkout;
 use crate::data_directory::{BuildDirectory, DirectoryError};
 use crate::logs::AgentLog;
-use crate::model::{BuildRequest, BuildspecChoice, NamedText, PhaseContext, SourceLocation};
+use crate::model::{
+    BuildRequest, BuildspecChoice, NamedText, PhaseContext, Placement, SourceLocation,
+};
 
 /// Name of an inline buildspec, in messages and below `/codebuild/readonly` in the container.
 const INLINE_NAME: &str = "buildspec.yml";
@@ -112,12 +115,30 @@ pub(super) fn buildspec(
             }
         }
     })?;
+    refuse_users_in_place(request, &buildspec)?;
     for (name, phase) in buildspec.phases.iter() {
         if phase.commands.is_empty() {
             log.line(&format!("No commands found for phase name: {name}"))?;
         }
     }
     Ok(buildspec)
+}
+
+/// A build that runs as another user gets its source given to that user: not the author's own.
+fn refuse_users_in_place(request: &BuildRequest, buildspec: &Buildspec) -> Result<(), Abort> {
+    let SourceLocation::Directory { placement, .. } = &request.source;
+    let user = PhaseName::ALL
+        .into_iter()
+        .find_map(|phase| buildspec.run_as(phase));
+    match (placement, user) {
+        (Placement::InPlace, Some(user)) => Err(Abort::failed(
+            "CLIENT_ERROR",
+            format!(
+                "run-as: {user} would change the owner of the source itself; run the build without --mount"
+            ),
+        )),
+        _ => Ok(()),
+    }
 }
 
 /// Reads and parses the buildspec of a request, whose source lies in `source`.

@@ -12,7 +12,7 @@ use nix::unistd::{Uid, User};
 use crate::config::{self, Config, PrivilegedMode};
 use crate::model::{
     ArtifactDestination, BuildId, BuildRequest, BuildspecChoice, ComputeType, EnvironmentVariable,
-    NamedText, Overrides, Placement, ProjectName, SourceLocation,
+    NamedText, Overrides, Placement, ProjectName, SecondarySource, SourceLocation,
 };
 
 /// Default build timeout (API, `BuildTimeOut`).
@@ -23,6 +23,9 @@ pub(super) struct BuildArgs {
     /// Source directory
     #[arg(default_value = ".")]
     source: PathBuf,
+    /// Further source: its directory becomes `CODEBUILD_SRC_DIR_<ID>` (repeatable, at most 12)
+    #[arg(long = "secondary-source", value_name = "ID=PATH", value_parser = secondary_source)]
+    secondary_sources: Vec<SecondarySource>,
     /// Buildspec: path relative to SOURCE, or the text itself [default: buildspec.yml]
     #[arg(short, long, value_name = "PATH")]
     buildspec: Option<String>,
@@ -113,6 +116,7 @@ impl BuildArgs {
                 path,
                 placement: Placement::Copy,
             },
+            secondary_sources: self.secondary_sources()?,
             buildspec: self.buildspec_choice(overrides.buildspec)?,
             patch: self.patch.as_deref().map(patch).transpose()?,
             image: self
@@ -129,6 +133,25 @@ impl BuildArgs {
         })
     }
 
+    fn secondary_sources(&self) -> anyhow::Result<Vec<SecondarySource>> {
+        let sources = &self.secondary_sources;
+        anyhow::ensure!(
+            sources.len() <= 12,
+            "a build has at most 12 secondary sources"
+        );
+        for (index, source) in sources.iter().enumerate() {
+            let identifier = &source.identifier;
+            let is_repeated = sources[..index]
+                .iter()
+                .any(|other| other.identifier == *identifier);
+            anyhow::ensure!(
+                !is_repeated,
+                "the secondary source {identifier} is given twice"
+            );
+        }
+        Ok(sources.clone())
+    }
+
     fn buildspec_choice(&self, overridden: Option<String>) -> anyhow::Result<BuildspecChoice> {
         if !self.build_command.is_empty() {
             let text =
@@ -142,6 +165,27 @@ impl BuildArgs {
             Some(text) => Ok(BuildspecChoice::from_member(&text).unwrap_or_default()),
             None => Ok(BuildspecChoice::default()),
         }
+    }
+}
+
+fn secondary_source(text: &str) -> Result<SecondarySource, String> {
+    let (identifier, path) = text.split_once('=').ok_or("has to be ID=PATH")?;
+    let is_identifier = (1..128).contains(&identifier.len())
+        && identifier
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    if !is_identifier {
+        return Err(format!(
+            "`{identifier}` is not an identifier: letters, digits and underscores, less than 128"
+        ));
+    }
+    match fs::canonicalize(path) {
+        Ok(path) if path.is_dir() => Ok(SecondarySource {
+            identifier: identifier.to_owned(),
+            path,
+        }),
+        Ok(_) => Err(format!("{path} is not a directory")),
+        Err(error) => Err(format!("cannot open {path}: {error}")),
     }
 }
 

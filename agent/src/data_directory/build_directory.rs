@@ -6,6 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use executor::protocol::channel;
+use executor::removal::remove_tree;
 use nix::fcntl::{Flock, FlockArg};
 
 use super::{DirectoryError, create_private};
@@ -114,9 +115,8 @@ impl BuildDirectory {
 
     /// Removes the directory and all that is in it, as far as this user may.
     pub fn remove(&self) -> Result<Removal, DirectoryError> {
-        match fs::remove_dir_all(&self.path) {
+        match remove_tree(&self.path) {
             Ok(()) => Ok(Removal::Complete),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Removal::Complete),
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(Removal::NeedsRoot),
             Err(error) => Err(DirectoryError::new("remove directory", &self.path)(error)),
         }

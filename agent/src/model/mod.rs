@@ -18,5 +18,5 @@ pub use report::{
 };
 pub use request::{
     ArtifactDestination, BuildRequest, BuildspecChoice, EnvironmentVariable, NamedText, Placement,
-    SourceLocation,
+    SecondarySource, SourceLocation,
 };

@@ -16,6 +16,8 @@ pub struct BuildRequest {
     pub initiator: String,
     /// Where the source comes from.
     pub source: SourceLocation,
+    /// Further sources, each beside the primary one.
+    pub secondary_sources: Vec<SecondarySource>,
     /// Where the buildspec comes from.
     pub buildspec: BuildspecChoice,
     /// A partial buildspec merged over it.
@@ -56,6 +58,15 @@ pub enum SourceLocation {
         /// Whether the build works on a copy.
         placement: Placement,
     },
+}
+
+/// A further source: always a copy of a directory of this machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SecondarySource {
+    /// Its identifier: letters, digits and `_`, less than 128 (API, `ProjectSource`).
+    pub identifier: String,
+    /// Absolute path of the directory.
+    pub path: PathBuf,
 }
 
 /// How a local directory gets into the container.

@@ -94,11 +94,7 @@ fn phase(reader: &mut Reader<'_>, name: PhaseName, section: &Entry<'_>) -> Phase
             "command" => {
                 let message = "`command` is no key of a phase and is ignored";
                 let problem = Diagnostic::new(Code::UnknownKey, entry.key_span, message);
-                reader.note(
-                    problem
-                        .help("did you mean `commands`?")
-                        .fix(entry.key_span, "commands"),
-                );
+                reader.note(problem.help("did you mean `commands`?"));
             }
             _ => reader.unknown_key(entry, &KEYS, "a phase"),
         }
@@ -187,12 +183,15 @@ fn not_a_string(reader: &mut Reader<'_>, item: &Node<'_>, list: &str, index: usi
         Kind::Mapping(_) => "the command is a map: YAML reads `: ` as the end of a key".to_owned(),
         _ => format!("the command is {}", item.describe()),
     };
-    let mut problem =
-        Diagnostic::new(Code::CommandNotString, item.span, message).codebuild(format!(
+    let mut problem = Diagnostic::new(Code::CommandNotString, item.span, message);
+    // The words are known for `commands` only.
+    if list == "Commands" {
+        problem = problem.codebuild(format!(
             "Expected {list}[{index}] to be of string type: found subkeys instead at line {line}, \
-         value of the key tag on line {} might be empty",
+             value of the key tag on line {} might be empty",
             line.saturating_sub(1)
         ));
+    }
     if matches!(item.kind, Kind::Mapping(_)) {
         problem = problem.help("write the command in a block: `- |`, or put all of it in quotes");
         if let Some(quoted) = quoted(reader, item) {
@@ -212,6 +211,10 @@ fn quoted(reader: &Reader<'_>, item: &Node<'_>) -> Option<String> {
     let [only] = entries.as_slice() else {
         return None;
     };
+    // A colon at the end of the line is part of the command, but of no node: the span does not hold it.
+    if only.value.span.is_empty() {
+        return None;
+    }
     let written_here =
         only.key_span.start == item.span.start && matches!(only.value.kind, Kind::Scalar { .. });
     let simple =

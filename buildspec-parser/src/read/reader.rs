@@ -105,12 +105,14 @@ impl<'t> Reader<'t> {
 
     /// Notes a key that is ignored, with the nearest known one.
     pub(crate) fn unknown_key(&mut self, entry: &Entry<'_>, known: &[&str], place: &str) {
+        // Comparing with every known key costs more than the reading; past the limit nobody sees it.
+        if self.problems.len() >= MOST_DIAGNOSTICS {
+            return;
+        }
         let message = format!("`{}` is no key of {place} and is ignored", entry.key);
         let problem = Diagnostic::new(Code::UnknownKey, entry.key_span, message);
         self.note(match suggest::nearest(&entry.key, known) {
-            Some(near) => problem
-                .help(format!("did you mean `{near}`?"))
-                .fix(entry.key_span, near),
+            Some(near) => problem.help(format!("did you mean `{near}`?")),
             None => problem,
         });
     }
