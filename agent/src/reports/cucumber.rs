@@ -58,7 +58,7 @@ pub(super) fn read(
         for scenario in &feature.elements {
             // A background's steps are run, and fail, with each scenario.
             if scenario.kind != "background" {
-                tests.add(case(&feature.name, scenario), source);
+                tests.add(&case(&feature.name, scenario), source);
             }
         }
     }

@@ -60,7 +60,7 @@ impl XmlFormat for JUnit<'_> {
             "testsuite" => drop(self.suites.pop()),
             "testcase" => {
                 if let Some(case) = self.case.take() {
-                    self.tests.add(case, self.source);
+                    self.tests.add(&case, self.source);
                 }
             }
             "failure" | "error" | "skipped" => {

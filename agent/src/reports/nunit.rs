@@ -50,7 +50,7 @@ impl XmlFormat for NUnit<'_> {
             "test-suite" => drop(self.suites.pop()),
             "test-case" => {
                 if let Some(case) = self.case.take() {
-                    self.tests.add(case, self.source);
+                    self.tests.add(&case, self.source);
                 }
             }
             "message" => {
@@ -75,10 +75,9 @@ fn status(element: &Element<'_>) -> TestStatus {
         Some("Failure") => TestStatus::Failed,
         Some("Error" | "Cancelled" | "NotRunnable") => TestStatus::Error,
         Some("Ignored" | "Skipped") => TestStatus::Skipped,
-        Some(_) => TestStatus::Unknown,
         None if is("executed", "false") => TestStatus::Skipped,
         None if is("success", "true") => TestStatus::Succeeded,
         None if is("success", "false") => TestStatus::Failed,
-        None => TestStatus::Unknown,
+        _ => TestStatus::Unknown,
     }
 }

@@ -56,7 +56,7 @@ impl XmlFormat for NUnit3<'_> {
             "test-suite" => drop(self.suites.pop()),
             "test-case" => {
                 if let Some(case) = self.case.take() {
-                    self.tests.add(case, self.source);
+                    self.tests.add(&case, self.source);
                 }
             }
             // Of a failure, a reason or an assertion: the first one says most.

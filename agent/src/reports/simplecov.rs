@@ -37,32 +37,31 @@ enum Line {
     Irrelevant(serde::de::IgnoredAny),
 }
 
-/// Counts the lines as they come: there may be millions.
 impl<'de> Deserialize<'de> for Lines {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Count;
+        deserializer.deserialize_seq(Count)
+    }
+}
 
-        impl<'de> Visitor<'de> for Count {
-            type Value = Lines;
+/// Counts the lines as they come: there may be millions.
+struct Count;
 
-            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                formatter.write_str("an array of lines")
-            }
+impl<'de> Visitor<'de> for Count {
+    type Value = Lines;
 
-            fn visit_seq<A: SeqAccess<'de>>(self, mut lines: A) -> Result<Lines, A::Error> {
-                let mut counted = Lines::default();
-                while let Some(line) = lines.next_element()? {
-                    match line {
-                        Line::Hits(0) => counted.missed += 1,
-                        Line::Hits(_) => counted.covered += 1,
-                        Line::Irrelevant(_) => {}
-                    }
-                }
-                Ok(counted)
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("an array of lines")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut lines: A) -> Result<Lines, A::Error> {
+        let mut counted = Lines::default();
+        while let Some(line) = lines.next_element()? {
+            if let Line::Hits(hits) = line {
+                counted.missed += u64::from(hits == 0);
+                counted.covered += u64::from(hits > 0);
             }
         }
-
-        deserializer.deserialize_seq(Count)
+        Ok(counted)
     }
 }
 

@@ -56,7 +56,7 @@ impl XmlFormat for TestNg<'_> {
         match name {
             "test-method" => {
                 if let Some(case) = self.case.take() {
-                    self.tests.add(case, self.source);
+                    self.tests.add(&case, self.source);
                 }
             }
             "message" | "full-stacktrace" | "short-stacktrace" => {

@@ -38,7 +38,7 @@ pub struct Tests {
 
 impl Tests {
     /// Counts a case, and keeps it if there is room.
-    pub(super) fn add(&mut self, case: Case, source: &Source<'_>) {
+    pub(super) fn add(&mut self, case: &Case, source: &Source<'_>) {
         let status = case.status.unwrap_or(TestStatus::Unknown);
         let place = self.total;
         self.total += 1;

@@ -46,7 +46,7 @@ impl XmlFormat for Trx<'_> {
         match name {
             "UnitTestResult" => {
                 if let Some(case) = self.case.take() {
-                    self.tests.add(case, self.source);
+                    self.tests.add(&case, self.source);
                 }
             }
             "Message" => {
