@@ -11,6 +11,7 @@ pub mod data_directory;
 pub mod docker;
 pub mod logs;
 pub mod model;
+pub mod reports;
 pub mod runtimes;
 pub mod source;
 pub mod worker;

@@ -14,6 +14,7 @@ const FLOORS: [&[&str]; 6] = [
         "data_directory",
         "docker",
         "logs",
+        "reports",
         "runtimes",
         "source",
     ],

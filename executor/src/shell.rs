@@ -29,6 +29,9 @@ const LONGEST_DIRECTORY: u64 = 64 * 1024;
 /// Longest answer to a question, in bytes. As JSON it fits into one event, whatever is escaped.
 const LONGEST_ANSWER: u64 = 128 * 1024;
 
+/// How much of `env.sh` is searched for a name, in bytes.
+const LONGEST_SEARCHED: u64 = 1024 * 1024;
+
 /// Runs commands one after the other in the same state.
 #[derive(Debug)]
 pub(crate) struct Shell {
@@ -122,6 +125,16 @@ impl Shell {
         {
             self.directory = PathBuf::from(OsString::from_vec(directory));
         }
+    }
+
+    /// Whether a variable may be set: by the image, by the plan or by a command of the build.
+    pub(crate) fn may_know(&self, name: &str) -> bool {
+        let given = || self.environment.contains_key(std::ffi::OsStr::new(name));
+        let state =
+            untrusted::read(&self.state.join("env.sh"), LONGEST_SEARCHED).unwrap_or_default();
+        state.len() as u64 == LONGEST_SEARCHED
+            || given()
+            || String::from_utf8_lossy(&state).contains(name)
     }
 
     /// What the last question was answered.

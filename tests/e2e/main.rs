@@ -14,6 +14,7 @@ mod log;
 mod network;
 mod output;
 mod overrides;
+mod reports;
 mod state;
 mod stopping;
 mod success;

@@ -1,11 +1,11 @@
 //! Build logs without what differs from build to build.
 
-/// Replaces the times of `[Container]` lines and the build's own numbers in paths, so that logs of
-/// two builds can be compared byte for byte: `[Container] <time> Entering phase BUILD`,
-/// `/codebuild/output/src<n>/src`.
+/// Replaces the times of `[Container]` lines, the time that discovery took and the build's own numbers
+/// in paths, so that logs of two builds can be compared byte for byte: `[Container] <time> Entering phase
+/// BUILD`, `/codebuild/output/src<n>/src`.
 pub fn normalise(log: &str) -> String {
     log.split_inclusive('\n')
-        .map(|line| normalise_source(&normalise_time(line)))
+        .map(|line| normalise_source(&normalise_discovery(&normalise_time(line))))
         .collect()
 }
 
@@ -28,6 +28,14 @@ fn normalise_time(line: &str) -> String {
     match rest {
         Some((time, rest)) if shaped(time) => format!("{PREFIX}<time> {rest}"),
         _ => line.to_owned(),
+    }
+}
+
+fn normalise_discovery(line: &str) -> String {
+    const WORDS: &str = "Report auto-discover file discovery took ";
+    match line.split_once(WORDS) {
+        Some((before, _)) => format!("{before}{WORDS}<n> seconds\n"),
+        None => line.to_owned(),
     }
 }
 

@@ -19,6 +19,8 @@ pub(super) struct Journal<'a> {
     pub(super) phases: Phases,
     /// What the collector reported, by the artifact's index in the plan.
     pub(super) collected: BTreeMap<usize, Collected>,
+    /// The staged reports, by their numbers.
+    pub(super) staged: BTreeMap<usize, StagedReport>,
     exported: Vec<ExportedVariable>,
     commands: Vec<CommandRecord>,
     ended: Option<Ended>,
@@ -34,6 +36,21 @@ pub(super) enum Collected {
     Complete { name: Option<String> },
     /// It could not be collected.
     Failed(PhaseContext),
+}
+
+/// A report whose files lie in the channel.
+#[derive(Debug)]
+pub(super) struct StagedReport {
+    /// The report group as the buildspec names it.
+    pub(super) group: String,
+    /// CodeBuild's name of the format.
+    pub(super) format: String,
+    /// Whether nobody named it.
+    pub(super) discovered: bool,
+    /// Number of files.
+    pub(super) files: u64,
+    /// Why not all files are there.
+    pub(super) problem: Option<String>,
 }
 
 /// How the executor left the build.
@@ -59,6 +76,7 @@ impl<'a> Journal<'a> {
         Self {
             phases: Phases::provisioning(),
             collected: BTreeMap::new(),
+            staged: BTreeMap::new(),
             exported: Vec::new(),
             commands: Vec::new(),
             ended: None,
@@ -168,6 +186,24 @@ impl<'a> Journal<'a> {
                 self.phases.enter(PhaseType::UploadArtifacts, time);
                 self.collected.insert(index, Collected::Failed(context));
             }
+            Event::ReportStaged {
+                index,
+                group,
+                format,
+                discovered,
+                files,
+                problem,
+            } => {
+                self.phases.enter(PhaseType::UploadArtifacts, time);
+                let report = StagedReport {
+                    group,
+                    format,
+                    discovered,
+                    files,
+                    problem,
+                };
+                self.staged.insert(index, report);
+            }
             Event::Ended { status, upload } => self.ended = Some(Ended { status, upload }),
             Event::CommandStarted { phase, command, .. } => {
                 self.commands.push(CommandRecord {
@@ -247,10 +283,12 @@ impl<'a> Journal<'a> {
                 Finished {
                     status: abort.phase_end().0,
                     artifacts: Vec::new(),
+                    reports: Vec::new(),
                 },
                 Some(abort),
             ),
         };
+        let reports = || finished.reports.iter().map(|detailed| &detailed.report);
         let end_time = Timestamp::now();
         let build = Build {
             id: request.id.clone(),
@@ -262,6 +300,8 @@ impl<'a> Journal<'a> {
             phases: self.phases.complete(end_time),
             exported_environment_variables: self.exported,
             artifacts: finished.artifacts,
+            report_arns: reports().map(|report| report.arn.clone()).collect(),
+            reports: reports().cloned().collect(),
         };
         if let Err(error) = self.sink.finished(&build) {
             not_shown(&error, &mut self.told_not_shown);
@@ -269,6 +309,7 @@ impl<'a> Journal<'a> {
         Outcome {
             build,
             commands: self.commands,
+            reports: finished.reports,
             abort,
         }
     }

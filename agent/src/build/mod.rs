@@ -13,6 +13,7 @@ mod plan;
 pub mod preview;
 mod provision;
 mod publish;
+mod report;
 mod resolve;
 mod runtimes;
 
@@ -24,7 +25,7 @@ use crate::config::Config;
 use crate::data_directory::{BuildDirectory, DataDirectory};
 use crate::docker::Engine;
 use crate::logs::{AgentLog, LogSink};
-use crate::model::{Artifact, Build, BuildRequest, PhaseType, Status};
+use crate::model::{Artifact, Build, BuildRequest, DetailedReport, PhaseType, Status};
 pub use abort::Abort;
 pub use environment::Origin;
 use journal::Journal;
@@ -49,6 +50,8 @@ pub struct Outcome {
     pub build: Build,
     /// The commands it ran, in order.
     pub commands: Vec<CommandRecord>,
+    /// Its reports with their details.
+    pub reports: Vec<DetailedReport>,
     /// Why it ended early, if it did and no command of its own was the reason.
     pub abort: Option<Abort>,
 }
@@ -69,6 +72,7 @@ pub struct CommandRecord {
 struct Finished {
     status: Status,
     artifacts: Vec<Artifact>,
+    reports: Vec<DetailedReport>,
 }
 
 /// Takes one build to its end. `sink` gets the log while it is written; cancelling `stop` stops
@@ -139,11 +143,15 @@ async fn steps(
     let plan = plan::of(request, &buildspec, &checkout, given);
     execute::run(&container, &plan, journal, stop).await?;
     let log = journal.resume().await?;
-    // The collected artifacts lie outside the container.
-    let (removed, finished) = tokio::join!(
-        container.remove(),
-        publish::artifacts(request, &plan, directory, journal, log)
-    );
+    let upload = publish::Upload {
+        request,
+        config: &tools.config,
+        plan: &plan,
+        directory,
+    };
+    // What was collected lies outside the container.
+    let (removed, finished) =
+        tokio::join!(container.remove(), publish::upload(&upload, journal, log));
     removed?;
     finished
 }

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use buildspec_parser::model::{Artifacts, Buildspec, OnFailure, PhaseName, Shell, Version};
 use executor::protocol::{
-    self, ArtifactPlan, Owner, PhasePlan, Plan, RuntimeSelection, Secret, ShellKind, StateCarrying,
-    Variable,
+    self, ArtifactPlan, Owner, PhasePlan, Plan, ReportPlan, Reports, RuntimeSelection, Secret,
+    ShellKind, StateCarrying, Variable,
 };
 use nix::unistd::{getegid, geteuid};
 
@@ -64,6 +64,7 @@ pub(super) fn of(
         phases: PhaseName::ALL.map(|name| phase(buildspec, name)).into(),
         exported_variables: exported(buildspec),
         mask_encodings: true,
+        reports: reports(buildspec),
         artifacts: match request.artifacts {
             ArtifactDestination::None => Vec::new(),
             ArtifactDestination::Directory(_) => artifacts(buildspec),
@@ -132,6 +133,24 @@ fn phase(buildspec: &Buildspec, name: PhaseName) -> PhasePlan {
             .unwrap_or_default(),
         finally: phase.map(|phase| texts(&phase.finally)).unwrap_or_default(),
     }
+}
+
+/// Without `reports` in the buildspec, they are discovered.
+fn reports(buildspec: &Buildspec) -> Reports {
+    if buildspec.reports.is_empty() {
+        return Reports::Discovered;
+    }
+    let reports = buildspec.reports.iter().map(|(group, report)| {
+        let files = report.files.patterns.iter();
+        let base = report.files.base_directory.as_ref();
+        ReportPlan {
+            group: group.value.clone(),
+            format: report.format().as_str().to_owned(),
+            files: files.map(|pattern| pattern.value.clone()).collect(),
+            base_directory: base.map(|directory| directory.value.clone()),
+        }
+    });
+    Reports::Configured(reports.collect())
 }
 
 /// The primary artifact first, if the buildspec has one, then the secondary ones in its order.

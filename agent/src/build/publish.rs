@@ -1,4 +1,4 @@
-//! `UPLOAD_ARTIFACTS`: collected artifacts go to where they are wanted.
+//! `UPLOAD_ARTIFACTS`: reports are read, collected artifacts go to where they are wanted.
 
 use std::path::{Component, Path, PathBuf};
 
@@ -6,17 +6,31 @@ use executor::protocol::Plan;
 use jiff::Timestamp;
 
 use super::journal::{Collected, Journal};
+use super::report::{self, Reported};
 use super::{Abort, Finished};
 use crate::artifacts;
+use crate::config::Config;
 use crate::data_directory::BuildDirectory;
 use crate::logs::AgentLog;
 use crate::model::{Artifact, ArtifactDestination, BuildRequest, PhaseContext, PhaseType, Status};
 
-/// Stores the collected artifacts and ends `UPLOAD_ARTIFACTS`, if the build got there.
-pub(super) async fn artifacts(
-    request: &BuildRequest,
-    plan: &Plan,
-    directory: &BuildDirectory,
+/// What is known when artifacts and reports are published.
+#[derive(Debug)]
+pub(super) struct Upload<'a> {
+    /// What was asked for.
+    pub(super) request: &'a BuildRequest,
+    /// Settings of the agent.
+    pub(super) config: &'a Config,
+    /// What was carried out.
+    pub(super) plan: &'a Plan,
+    /// Where the collected files lie.
+    pub(super) directory: &'a BuildDirectory,
+}
+
+/// Reads the reports, stores the collected artifacts and ends `UPLOAD_ARTIFACTS`, if the build got
+/// there.
+pub(super) async fn upload(
+    upload: &Upload<'_>,
     journal: &mut Journal<'_>,
     mut log: AgentLog,
 ) -> Result<Finished, Abort> {
@@ -25,31 +39,16 @@ pub(super) async fn artifacts(
         return Ok(Finished {
             status: ended.status,
             artifacts: Vec::new(),
+            reports: Vec::new(),
         });
     }
     journal
         .phases
         .enter(PhaseType::UploadArtifacts, Timestamp::now());
-    let mut stored = Vec::new();
-    let mut failure = None;
-    for (index, artifact) in plan.artifacts.iter().enumerate() {
-        let Some(collected) = journal.collected.get(&index) else {
-            continue;
-        };
-        match store(
-            request,
-            directory,
-            index,
-            artifact.identifier.as_deref(),
-            collected,
-        )
-        .await?
-        {
-            Ok(artifact) => stored.push(artifact),
-            // The first failure is the one reported; the others are still tried.
-            Err(context) => failure = failure.or(Some(context)),
-        }
-    }
+    let Reported { reports, failure } = report::reports(upload, journal, &mut log).await?;
+    let (stored, failed) = artifacts(upload, journal).await?;
+    // The first failure is the one reported.
+    let failure = failure.or(failed);
     let status = if failure.is_none() {
         Status::Succeeded
     } else {
@@ -70,7 +69,41 @@ pub(super) async fn artifacts(
     Ok(Finished {
         status,
         artifacts: stored,
+        reports,
     })
+}
+
+/// Stores all artifacts that it can: those stored, and the first failure.
+async fn artifacts(
+    upload: &Upload<'_>,
+    journal: &Journal<'_>,
+) -> Result<(Vec<Artifact>, Option<PhaseContext>), Abort> {
+    let Upload {
+        request,
+        plan,
+        directory,
+        ..
+    } = upload;
+    let mut stored = Vec::new();
+    let mut failure = None;
+    for (index, artifact) in plan.artifacts.iter().enumerate() {
+        let Some(collected) = journal.collected.get(&index) else {
+            continue;
+        };
+        match store(
+            request,
+            directory,
+            index,
+            artifact.identifier.as_deref(),
+            collected,
+        )
+        .await?
+        {
+            Ok(artifact) => stored.push(artifact),
+            Err(context) => failure = failure.or(Some(context)),
+        }
+    }
+    Ok((stored, failure))
 }
 
 /// Stores one artifact. The inner error is the build's, the outer one the agent's.

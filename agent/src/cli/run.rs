@@ -1,8 +1,11 @@
 //! `run`: one build on this machine.
 
+use std::collections::HashSet;
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use anyhow::Context;
 use clap::Args;
 use tokio::task::JoinSet;
 
@@ -11,7 +14,7 @@ use super::exit::{Exit, Failure, tell};
 use super::{GlobalArgs, diagnostics, signals, timings};
 use crate::build::{self, Abort, Outcome};
 use crate::logs::{JsonSink, LogSink, TextSink};
-use crate::model::{ArtifactDestination, Build, Placement, SourceLocation, Status};
+use crate::model::{ArtifactDestination, Build, DetailedReport, Placement, SourceLocation, Status};
 
 /// Runs one build of a source directory in a container
 ///
@@ -25,6 +28,9 @@ pub(super) struct RunArgs {
     /// Directory for the artifacts; without it none are collected
     #[arg(short, long, value_name = "DIR")]
     artifacts: Option<PathBuf>,
+    /// Directory for the test reports and coverage as JSON, one file each
+    #[arg(long, value_name = "DIR")]
+    reports: Option<PathBuf>,
     /// Show at the end what each command took
     #[arg(long)]
     timings: bool,
@@ -59,7 +65,30 @@ pub(super) async fn run(args: RunArgs, global: &GlobalArgs) -> Result<Exit, Fail
     if args.timings {
         timings::tell_timings(&outcome.commands);
     }
+    if let Some(directory) = args.reports {
+        write_reports(&directory, &outcome.reports).map_err(Failure::fault)?;
+    }
     Ok(report(outcome, args.json))
+}
+
+/// Writes one file a report, named by its group.
+fn write_reports(directory: &Path, reports: &[DetailedReport]) -> anyhow::Result<()> {
+    let cannot = |path: &Path| format!("cannot write {}", path.display());
+    fs::create_dir_all(directory).with_context(|| cannot(directory))?;
+    let mut names = HashSet::new();
+    for report in reports {
+        let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+        let mut name = report.report.name.replace(|c| !allowed(c), "-");
+        name.truncate(200);
+        // Names may differ only in what a file's name cannot have.
+        while !names.insert(name.clone()) {
+            name.push('_');
+        }
+        let path = directory.join(format!("{name}.json"));
+        let json = serde_json::to_vec_pretty(report)?;
+        fs::write(&path, json).with_context(|| cannot(&path))?;
+    }
+    Ok(())
 }
 
 /// Says on standard error how the build ended, and gives the exit code.
@@ -92,6 +121,10 @@ fn report(outcome: Outcome, json: bool) -> Exit {
                     path.display().to_string().replace('\n', "\\n")
                 ));
             }
+        }
+        for report in &build.reports {
+            let headline = report.headline().replace('\n', "\\n");
+            tell(format_args!("report: {headline}"));
         }
         tell(format_args!(
             "build {} {}",

@@ -55,6 +55,7 @@ impl BuildDirectory {
             "channel",
             "channel/spool",
             "channel/artifacts",
+            "channel/reports",
             "readonly",
             "readonly/bin",
             "output",
@@ -92,6 +93,13 @@ impl BuildDirectory {
     pub fn artifact(&self, index: usize) -> PathBuf {
         self.channel()
             .join(channel::ARTIFACTS)
+            .join(index.to_string())
+    }
+
+    /// The staged report with this index, inside the channel.
+    pub fn report(&self, index: usize) -> PathBuf {
+        self.channel()
+            .join(channel::REPORTS)
             .join(index.to_string())
     }
 

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
-use super::{BuildId, PhaseContext, Status};
+use super::{BuildId, PhaseContext, Report, Status};
 
 /// What is known of a build once it is over. Serialises as the API's `Build`; members for which
 /// there is no value are left out.
@@ -30,6 +30,10 @@ pub struct Build {
     pub exported_environment_variables: Vec<ExportedVariable>,
     /// What it yielded, the primary artifact first.
     pub artifacts: Vec<Artifact>,
+    /// ARNs of its reports.
+    pub report_arns: Vec<String>,
+    /// The reports themselves, which the API gives by their ARNs.
+    pub reports: Vec<Report>,
 }
 
 /// One phase of a build.
@@ -146,7 +150,7 @@ pub struct Artifact {
     clippy::cast_precision_loss,
     reason = "milliseconds of this age fit a double exactly"
 )]
-fn seconds<S: Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+pub(super) fn seconds<S: Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_f64(time.as_millisecond() as f64 / 1000.0)
 }
 

@@ -4,6 +4,7 @@ mod build;
 mod compute_type;
 mod identifiers;
 mod overrides;
+mod report;
 mod request;
 
 pub use build::{Artifact, Build, BuildPhase, ExportedVariable, PhaseType};
@@ -11,6 +12,10 @@ pub use compute_type::{ComputeType, UnknownComputeType};
 pub use executor::protocol::{PhaseContext, Status};
 pub use identifiers::{BuildId, InvalidName, ProjectName};
 pub use overrides::{Overrides, OverridesError};
+pub use report::{
+    CodeCoverage, CoverageNumbers, DetailedReport, Report, ReportStatus, ReportType, TestCase,
+    TestStatus, TestSummary,
+};
 pub use request::{
     ArtifactDestination, BuildRequest, BuildspecChoice, EnvironmentVariable, NamedText, Placement,
     SecondarySource, SourceLocation,

@@ -7,12 +7,12 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use executor::globs;
-use executor::protocol::{ArtifactPlan, Event, PhaseContext};
+use executor::protocol::{ArtifactPlan, Event, PhaseContext, channel};
 
 use super::Build;
 use super::copy::Destination;
 use super::evaluate::Unanswered;
-use super::find::Files;
+use super::find::{Files, Selection};
 use crate::reason;
 use crate::supervisor::Fault;
 use crate::watch::Ending;
@@ -47,11 +47,10 @@ impl Build<'_> {
     /// Asks the shell for the names of all artifacts and the variables in their patterns.
     pub(super) fn artifact_answers(&mut self) -> Result<ArtifactAnswers, Unanswered> {
         let artifacts = self.plan.artifacts.clone();
-        let patterns = artifacts.iter().flat_map(|artifact| {
-            let files = artifact.files.iter().chain(&artifact.exclude_paths);
-            files.chain(&artifact.base_directory)
-        });
-        let variables = self.variables(patterns.flat_map(|text| globs::variables(text)))?;
+        let patterns = artifacts
+            .iter()
+            .flat_map(|artifact| Selection::from(artifact).texts());
+        let variables = self.variables(patterns.flat_map(globs::variables))?;
         let mut names = Vec::new();
         for artifact in &artifacts {
             names.push(match &artifact.name {
@@ -108,7 +107,10 @@ impl Build<'_> {
                 "the name of the artifact cannot be evaluated or is empty".to_owned(),
             ));
         }
-        let bytes = self.copy(index, &files)?;
+        let mut destination =
+            Destination::create(self.channel, channel::ARTIFACTS, index, self.plan.owner)
+                .map_err(|error| copy_failed(Path::new(&index.to_string()), &error))?;
+        let bytes = self.copy(&mut destination, &files, u64::MAX)?;
         let collected = Event::ArtifactCollected {
             index,
             name: name.map(|name| self.supervisor.log.mask(&name)),
@@ -118,9 +120,14 @@ impl Build<'_> {
         Ok(self.event(&collected)?)
     }
 
-    fn copy(&mut self, index: usize, files: &Files) -> Result<u64, Failure> {
-        let mut destination = Destination::create(self.channel, index, self.plan.owner)
-            .map_err(|error| copy_failed(Path::new(&index.to_string()), &error))?;
+    /// Copies files into the channel and gives their size. More than `limit_bytes` together are a
+    /// failure.
+    pub(super) fn copy(
+        &mut self,
+        destination: &mut Destination,
+        files: &Files,
+        limit_bytes: u64,
+    ) -> Result<u64, Failure> {
         let mut bytes = 0;
         for (target, source) in files {
             let mut copying = destination
@@ -137,6 +144,12 @@ impl Build<'_> {
                     0 => break,
                     copied => bytes += copied,
                 }
+                if bytes > limit_bytes {
+                    return Err(Failure::Client(format!(
+                        "the files are larger than {} MiB together",
+                        limit_bytes >> 20
+                    )));
+                }
             }
             copying
                 .finish()
@@ -146,7 +159,7 @@ impl Build<'_> {
     }
 }
 
-fn copy_failed(path: &Path, error: &std::io::Error) -> Failure {
+pub(super) fn copy_failed(path: &Path, error: &std::io::Error) -> Failure {
     let reason = reason::text(error);
     Failure::Client(format!(
         "cannot copy artifact file {}: {reason}",

@@ -7,7 +7,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use executor::protocol::{Owner, channel};
+use executor::protocol::Owner;
 use nix::errno::Errno;
 use nix::fcntl::{self, OFlag};
 use nix::sys::stat::{self, Mode};
@@ -18,7 +18,7 @@ use crate::channel::Channel;
 /// How much is copied before the executor looks around, in bytes.
 const STEP_BYTES: u64 = 16 * 1024 * 1024;
 
-/// The directory of one artifact.
+/// The directory of one artifact or report.
 #[derive(Debug)]
 pub(super) struct Destination {
     directory: OwnedFd,
@@ -27,10 +27,15 @@ pub(super) struct Destination {
 }
 
 impl Destination {
-    /// Makes the directory of the artifact with this index.
-    pub(super) fn create(channel: &Channel, index: usize, owner: Owner) -> io::Result<Self> {
-        make_directory(channel.directory(), Path::new(channel::ARTIFACTS), owner)?;
-        let path = Path::new(channel::ARTIFACTS).join(index.to_string());
+    /// Makes the directory with this index below `kind`, a directory of the channel.
+    pub(super) fn create(
+        channel: &Channel,
+        kind: &str,
+        index: usize,
+        owner: Owner,
+    ) -> io::Result<Self> {
+        make_directory(channel.directory(), Path::new(kind), owner)?;
+        let path = Path::new(kind).join(index.to_string());
         make_directory(channel.directory(), &path, owner)?;
         let flags = OFlag::O_DIRECTORY | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW;
         Ok(Self {

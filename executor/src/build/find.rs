@@ -1,10 +1,11 @@
-//! Finds the files of an artifact, and says in the log where it looks.
+//! Finds the files of an artifact or a report, and says in the log where it looks.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use executor::globs::{self, FileGlob, Pattern};
-use executor::protocol::ArtifactPlan;
+use executor::protocol::{ArtifactPlan, ReportPlan};
 use walkdir::WalkDir;
 
 use super::Build;
@@ -14,7 +15,52 @@ use crate::supervisor::Fault;
 /// Files of one artifact: path in the artifact, path in the container.
 pub(super) type Files = BTreeMap<PathBuf, PathBuf>;
 
-/// The patterns of an artifact with their variables replaced.
+/// What says which files are taken.
+#[derive(Debug)]
+pub(super) struct Selection<'a> {
+    files: &'a [String],
+    excluded: &'a [String],
+    base: Option<&'a str>,
+}
+
+impl<'a> From<&'a ArtifactPlan> for Selection<'a> {
+    fn from(plan: &'a ArtifactPlan) -> Self {
+        Self {
+            files: &plan.files,
+            excluded: &plan.exclude_paths,
+            base: plan.base_directory.as_deref(),
+        }
+    }
+}
+
+impl<'a> From<&'a ReportPlan> for Selection<'a> {
+    fn from(plan: &'a ReportPlan) -> Self {
+        Self {
+            files: &plan.files,
+            excluded: &[],
+            base: plan.base_directory.as_deref(),
+        }
+    }
+}
+
+impl<'a> Selection<'a> {
+    /// Every text in which variables may stand.
+    pub(super) fn texts(&self) -> impl Iterator<Item = &'a str> + use<'a> {
+        let lists = self.files.iter().chain(self.excluded);
+        lists.map(String::as_str).chain(self.base)
+    }
+}
+
+/// A file that is taken.
+#[derive(Debug)]
+pub(super) struct Match {
+    /// Its path below the base directory.
+    pub(super) relative: PathBuf,
+    /// Its path in the container.
+    pub(super) path: PathBuf,
+}
+
+/// The patterns of a selection with their variables replaced.
 #[derive(Debug)]
 struct Patterns {
     base: String,
@@ -23,14 +69,14 @@ struct Patterns {
 }
 
 impl Patterns {
-    fn new(plan: &ArtifactPlan, variables: &HashMap<String, String>) -> Self {
+    fn new(selection: &Selection<'_>, variables: &HashMap<String, String>) -> Self {
         let expand =
-            |text: &String| globs::expand(text, |name| variables.get(name).map(String::as_str));
-        let base = plan.base_directory.as_ref();
+            |text: &str| globs::expand(text, |name| variables.get(name).map(String::as_str));
+        let all = |texts: &[String]| texts.iter().map(|text| expand(text)).collect();
         Self {
-            base: base.map_or_else(|| ".".to_owned(), expand),
-            files: plan.files.iter().map(expand).collect(),
-            excluded: plan.exclude_paths.iter().map(expand).collect(),
+            base: selection.base.map_or_else(|| ".".to_owned(), expand),
+            files: all(selection.files),
+            excluded: all(selection.excluded),
         }
     }
 }
@@ -56,20 +102,35 @@ impl Build<'_> {
         plan: &ArtifactPlan,
         variables: &HashMap<String, String>,
     ) -> Result<Files, Failure> {
-        let patterns = Patterns::new(plan, variables);
-        let mut files = Files::new();
+        let matches = self.matches(&plan.into(), variables)?.into_iter();
+        let files = matches.map(|Match { relative, path }| {
+            let target = match relative.file_name() {
+                Some(name) if plan.discard_paths => PathBuf::from(name),
+                _ => relative,
+            };
+            (target, path)
+        });
+        Ok(files.collect())
+    }
+
+    /// Everything that a selection takes, base directory by base directory.
+    pub(super) fn matches(
+        &mut self,
+        selection: &Selection<'_>,
+        variables: &HashMap<String, String>,
+    ) -> Result<Vec<Match>, Failure> {
+        let patterns = Patterns::new(selection, variables);
+        let mut matches = Vec::new();
         for directory in self.base_directories(&patterns.base)? {
             self.shown_line("Expanding file paths for base directory", &directory.shown)?;
             self.line("Assembling file list")?;
-            for path in self.matching_files(&directory, &patterns)? {
-                let target = match path.file_name() {
-                    Some(name) if plan.discard_paths => PathBuf::from(name),
-                    _ => path.clone(),
-                };
-                files.insert(target, directory.path.join(path));
-            }
+            let files = self.matching_files(&directory, &patterns)?.into_iter();
+            matches.extend(files.map(|relative| Match {
+                path: directory.path.join(&relative),
+                relative,
+            }));
         }
-        Ok(files)
+        Ok(matches)
     }
 
     /// The base directories that exist, in order of their names.
@@ -80,7 +141,7 @@ impl Build<'_> {
         let source = PathBuf::from(&self.plan.source_directory);
         if globs::is_glob(base) {
             if let Ok(Pattern::Glob(glob)) = Pattern::new(base, &self.plan.source_directory) {
-                return Ok(found(&source, &glob, Path::is_dir)
+                return Ok(found(&source, &glob, None, Path::is_dir)
                     .map(|path| BaseDirectory {
                         shown: path.display().to_string(),
                         path: source.join(path),
@@ -116,7 +177,7 @@ impl Build<'_> {
             self.shown_line("Expanding", entry)?;
             match directory.pattern(entry) {
                 Some(Pattern::Glob(glob)) => {
-                    files.extend(found(&directory.path, &glob, Path::is_file));
+                    files.extend(found(&directory.path, &glob, None, Path::is_file));
                 }
                 Some(Pattern::Literal(path)) if directory.path.join(&path).is_file() => {
                     files.push(PathBuf::from(path));
@@ -129,7 +190,7 @@ impl Build<'_> {
     }
 
     /// A line with a text of the build in it, which may hold a secret.
-    fn shown_line(&mut self, words: &str, text: &str) -> Result<(), Fault> {
+    pub(super) fn shown_line(&mut self, words: &str, text: &str) -> Result<(), Fault> {
         let text = self.supervisor.log.mask(text);
         self.line(&format!("{words} {text}"))
     }
@@ -138,9 +199,12 @@ impl Build<'_> {
 /// What matches `glob` below `base` and is wanted, relative to `base`, in order of names. A link
 /// is what it leads to, but no link to a directory is descended into below the directory that the
 /// pattern names: links may form loops, and trees of links can be larger than any disk.
-fn found<'a>(
+///
+/// The walk ends at `until`, wherever it is.
+pub(super) fn found<'a>(
     base: &'a Path,
     glob: &'a FileGlob,
+    until: Option<Instant>,
     is_wanted: impl Fn(&Path) -> bool + 'a,
 ) -> impl Iterator<Item = PathBuf> + 'a {
     WalkDir::new(base.join(glob.directory()))
@@ -148,6 +212,7 @@ fn found<'a>(
         .max_depth(glob.depth().unwrap_or(usize::MAX))
         .sort_by_file_name()
         .into_iter()
+        .take_while(move |_| until.is_none_or(|until| Instant::now() < until))
         .filter_map(Result::ok)
         .filter_map(move |entry| {
             let relative = entry.path().strip_prefix(base).ok()?;

@@ -7,6 +7,8 @@ mod download_source;
 mod evaluate;
 mod find;
 mod phase;
+mod recognise;
+mod reports;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -17,6 +19,7 @@ use executor::transitions::Follow;
 
 use self::artifacts::ArtifactAnswers;
 use self::evaluate::Unanswered;
+use self::reports::ReportAnswers;
 
 use crate::channel::Channel;
 use crate::memory::MemoryWatch;
@@ -107,20 +110,24 @@ impl<'a> Build<'a> {
 
     /// Takes what the build yields, with everything it has left running ended in between.
     fn collect(&mut self) -> Result<Option<Ending>, Fault> {
-        let names = match self.questions() {
-            Ok(names) => names,
+        let answers = match self.questions() {
+            Ok(answers) => answers,
             Err(Unanswered::Cut(ending)) => return self.cut_short(ending, 0).map(Some),
             Err(Unanswered::Fault(fault)) => return Err(fault),
         };
         // From here on nobody changes the files that are collected.
         self.supervisor.end_all(FAREWELL)?;
-        self.artifacts(&names)
+        let (reports, artifacts) = answers;
+        if let Some(ending) = self.reports(&reports)? {
+            return self.cut_short(ending, 0).map(Some);
+        }
+        self.artifacts(&artifacts)
     }
 
     /// Asks the shell what has to be asked while the build's own processes still run.
-    fn questions(&mut self) -> Result<ArtifactAnswers, Unanswered> {
+    fn questions(&mut self) -> Result<(ReportAnswers, ArtifactAnswers), Unanswered> {
         self.export_variables()?;
-        self.artifact_answers()
+        Ok((self.report_answers()?, self.artifact_answers()?))
     }
 
     /// Reports that artifact `index` was not collected because the build had to end.

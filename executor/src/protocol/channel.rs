@@ -15,6 +15,10 @@ pub const SPOOL: &str = "spool";
 /// and gives them to [`Plan::owner`](super::Plan::owner).
 pub const ARTIFACTS: &str = "artifacts";
 
+/// Directory of staged report files, relative to the channel: one directory for each report, named by
+/// its index from 0, in which every file has the path it has in the container.
+pub const REPORTS: &str = "reports";
+
 /// One line of text that says why the executor gave up, relative to the channel. Written only with
 /// one of the exit codes below.
 pub const FAILURE: &str = "failure";

@@ -73,6 +73,21 @@ pub enum Event {
         /// Why, in CodeBuild's words where it has them.
         context: PhaseContext,
     },
+    /// The files of one report lie in the channel.
+    ReportStaged {
+        /// Number of the report within the build, from 0.
+        index: usize,
+        /// The report group as the buildspec names it, its variables replaced; masked.
+        group: String,
+        /// CodeBuild's name of the files' format.
+        format: String,
+        /// Whether the report was discovered instead of configured.
+        discovered: bool,
+        /// Number of files; 0 if none was found.
+        files: u64,
+        /// Why not all files are there, if they are not.
+        problem: Option<String>,
+    },
     /// The last record: all processes of the build are gone. A build that is ended while artifacts
     /// are collected is `TIMED_OUT` or `STOPPED` without upload.
     Ended {

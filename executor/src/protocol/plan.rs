@@ -38,6 +38,8 @@ pub struct Plan {
     pub secrets: Vec<Secret>,
     /// Whether base64, URL, JSON and shell-quoted forms of the secrets are hidden too.
     pub mask_encodings: bool,
+    /// Where test reports come from.
+    pub reports: Reports,
     /// The artifacts to collect, the primary one first.
     pub artifacts: Vec<ArtifactPlan>,
     /// Who shall own the collected files on the host.
@@ -197,6 +199,31 @@ impl fmt::Debug for Secret {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("***")
     }
+}
+
+/// Where the reports of a build come from (buildspec reference, reports).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Reports {
+    /// The buildspec names them.
+    Configured(Vec<ReportPlan>),
+    /// It says nothing of reports: files are recognised by their content (user guide, "Discover test
+    /// reports").
+    Discovered,
+}
+
+/// One report to stage (buildspec reference, reports).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ReportPlan {
+    /// Name or ARN of the report group; may hold variables.
+    pub group: String,
+    /// CodeBuild's name of the files' format.
+    pub format: String,
+    /// Paths and patterns, relative to the base directory.
+    pub files: Vec<String>,
+    /// Directory, or pattern of directories, below the source directory.
+    pub base_directory: Option<String>,
 }
 
 /// One artifact to collect (buildspec reference, artifacts).

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use executor::protocol::spool::{Body, Record, decode, segment_name};
 use executor::protocol::{
-    Event, OnFailure, Order, Owner, Phase, PhasePlan, Plan, ShellKind, StateCarrying, Status,
-    channel, write_order,
+    Event, OnFailure, Order, Owner, Phase, PhasePlan, Plan, Reports, ShellKind, StateCarrying,
+    Status, channel, write_order,
 };
 use tempfile::TempDir;
 
@@ -83,6 +83,7 @@ impl Root {
             exported_variables: Vec::new(),
             secrets: Vec::new(),
             mask_encodings: true,
+            reports: Reports::Configured(Vec::new()),
             artifacts: Vec::new(),
             owner: Owner {
                 user: owner.as_raw(),
