@@ -3,7 +3,7 @@
 use crate::Parsed;
 use crate::assumptions::MOST_DIAGNOSTICS;
 use crate::code::Code;
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, Level};
 use crate::model::Buildspec;
 use crate::span::{LineIndex, SourceId, Span};
 use crate::suggest;
@@ -72,12 +72,18 @@ impl<'t> Reader<'t> {
 
     /// Notes a problem; one of error level refuses the file.
     pub(crate) fn note(&mut self, problem: Diagnostic) {
-        // The first error is what a refusal quotes: it is kept however full the list is.
-        let first_error = problem.is_error() && !self.refused;
+        let kept = self.keeps(problem.code);
         self.refused |= problem.is_error();
-        if self.problems.len() < MOST_DIAGNOSTICS || first_error {
+        if kept {
             self.problems.push(problem);
         }
+    }
+
+    /// Whether a problem of this kind would still be kept: what takes long to word need not be worded
+    /// for nobody. The first error is what a refusal quotes, and is kept however full the list is.
+    pub(super) fn keeps(&self, code: Code) -> bool {
+        let first_error = code.level() == Level::Error && !self.refused;
+        self.problems.len() < MOST_DIAGNOSTICS || first_error
     }
 
     /// Runs a reader whose errors refuse a batch but no single build.
@@ -105,8 +111,7 @@ impl<'t> Reader<'t> {
 
     /// Notes a key that is ignored, with the nearest known one.
     pub(crate) fn unknown_key(&mut self, entry: &Entry<'_>, known: &[&str], place: &str) {
-        // Comparing with every known key costs more than the reading; past the limit nobody sees it.
-        if self.problems.len() >= MOST_DIAGNOSTICS {
+        if !self.keeps(Code::UnknownKey) {
             return;
         }
         let message = format!("`{}` is no key of {place} and is ignored", entry.key);
