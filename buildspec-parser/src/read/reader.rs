@@ -1,5 +1,7 @@
 //! Collects the problems and knows the texts they are in.
 
+use std::cell::OnceCell;
+
 use crate::Parsed;
 use crate::assumptions::MOST_DIAGNOSTICS;
 use crate::code::Code;
@@ -12,41 +14,52 @@ use crate::yaml::{Entry, Node};
 /// The texts of one call.
 #[derive(Debug)]
 pub(crate) struct Sources<'t> {
-    buildspec: LineIndex<'t>,
-    patch: Option<LineIndex<'t>>,
+    buildspec: &'t str,
+    patch: Option<&'t str>,
+    /// Lines of either, indexed when the first problem asks: most files have none that does.
+    lines: [OnceCell<LineIndex<'t>>; 2],
 }
 
 impl<'t> Sources<'t> {
     /// Only a buildspec.
     pub(crate) fn one(buildspec: &'t str) -> Self {
         Self {
-            buildspec: LineIndex::new(buildspec),
+            buildspec,
             patch: None,
+            lines: Default::default(),
         }
     }
 
     /// A buildspec and what is merged over it.
     pub(crate) fn two(buildspec: &'t str, patch: &'t str) -> Self {
         Self {
-            buildspec: LineIndex::new(buildspec),
-            patch: Some(LineIndex::new(patch)),
+            buildspec,
+            patch: Some(patch),
+            lines: Default::default(),
         }
     }
 
     /// The line a span begins on, from 1.
     pub(crate) fn line(&self, span: Span) -> usize {
-        self.index(span).line(span.start)
+        let [buildspec, patch] = &self.lines;
+        let lines = match span.source {
+            SourceId::Buildspec => buildspec,
+            SourceId::Patch => patch,
+        };
+        lines
+            .get_or_init(|| LineIndex::new(self.whole(span)))
+            .line(span.start)
     }
 
     /// The text of a span.
     pub(crate) fn text(&self, span: Span) -> Option<&'t str> {
-        self.index(span).text().get(span.range())
+        self.whole(span).get(span.range())
     }
 
-    fn index(&self, span: Span) -> &LineIndex<'t> {
+    fn whole(&self, span: Span) -> &'t str {
         match span.source {
-            SourceId::Buildspec => &self.buildspec,
-            SourceId::Patch => self.patch.as_ref().unwrap_or(&self.buildspec),
+            SourceId::Buildspec => self.buildspec,
+            SourceId::Patch => self.patch.unwrap_or(self.buildspec),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Puts the parser's events together to a tree, within the limits of a hostile file.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use granit_parser::{Event, ScalarStyle, Span as Marks};
 
@@ -247,14 +247,14 @@ impl<'t> Builder<'t> {
     }
 
     fn without_duplicates(&mut self, entries: Vec<Entry<'t>>) -> Vec<Entry<'t>> {
+        if is_distinct(&entries) {
+            return entries;
+        }
         let last: BTreeMap<Cow<'t, str>, usize> = entries
             .iter()
             .enumerate()
             .map(|(at, entry)| (entry.key.clone(), at))
             .collect();
-        if last.len() == entries.len() {
-            return entries;
-        }
         let mut kept = Vec::with_capacity(last.len());
         for (at, entry) in entries.into_iter().enumerate() {
             if last[&entry.key] == at {
@@ -288,6 +288,20 @@ impl<'t> Builder<'t> {
                 .map_or(0, |text| text.trim_end().len());
         Span::new(self.source, start, end)
     }
+}
+
+/// Maps up to this size are searched key by key: that is faster than any set.
+const SMALL_MAP: usize = 16;
+
+fn is_distinct(entries: &[Entry<'_>]) -> bool {
+    if entries.len() > SMALL_MAP {
+        let mut known = HashSet::with_capacity(entries.len());
+        return entries.iter().all(|entry| known.insert(entry.key.as_ref()));
+    }
+    entries
+        .iter()
+        .enumerate()
+        .all(|(at, entry)| entries[..at].iter().all(|other| other.key != entry.key))
 }
 
 /// The maps a merge key names: one, or a list of which the first has precedence.
