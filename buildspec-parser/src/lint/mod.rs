@@ -14,6 +14,7 @@ mod state;
 mod steps;
 mod switch;
 mod variables;
+mod word;
 
 pub use config::{LintConfig, Setting};
 pub use page::page;
