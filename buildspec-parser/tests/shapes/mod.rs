@@ -7,7 +7,9 @@ use buildspec_parser::assumptions::LARGEST_FILE_BYTES;
 /// Every shape with its name; none is larger than what is read.
 pub(crate) fn all() -> Vec<(&'static str, String)> {
     let mut shapes = text();
+    shapes.extend(phases());
     shapes.extend(sections());
+    shapes.extend(batches_and_switches());
     shapes
 }
 
@@ -42,12 +44,11 @@ fn text() -> Vec<(&'static str, String)> {
     ]
 }
 
-/// Shapes that the readers and the rules have to deal with.
-fn sections() -> Vec<(&'static str, String)> {
+/// Shapes of phases and their commands.
+fn phases() -> Vec<(&'static str, String)> {
     let command = "version: 0.2\nphases: {build: {commands: ['";
     let commands = "version: 0.2\nphases:\n  build:\n    commands:\n";
     let block = "version: 0.2\nphases:\n  build:\n    commands:\n      - |\n";
-    let switched = "version: 0.2\nphases:\n  build:\n    commands:\n";
     vec![
         (
             "phases",
@@ -62,6 +63,12 @@ fn sections() -> Vec<(&'static str, String)> {
         ("pipes", closed(command, "export A|", "']}}\n")),
         ("exports in a script", exports()),
         ("functions", functions()),
+    ]
+}
+
+/// Shapes of the sections around the phases.
+fn sections() -> Vec<(&'static str, String)> {
+    vec![
         (
             "variables",
             numbered("version: 0.2\nenv:\n  variables:\n", |n| {
@@ -103,6 +110,13 @@ fn sections() -> Vec<(&'static str, String)> {
             "files",
             fill("version: 0.2\nartifacts:\n  files:\n", "    - /a/../b\n"),
         ),
+    ]
+}
+
+/// Shapes of a batch, and of comments that switch findings off.
+fn batches_and_switches() -> Vec<(&'static str, String)> {
+    let switched = "version: 0.2\nphases:\n  build:\n    commands:\n";
+    vec![
         (
             "graph",
             numbered("version: 0.2\nbatch:\n  build-graph:\n", |n| {
