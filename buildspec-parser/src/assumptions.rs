@@ -20,7 +20,7 @@ pub const LARGEST_SCRIPT_BYTES: usize = 1 << 18;
 pub const LARGEST_ALIAS_EXPANSION: usize = 1 << 20;
 
 /// Cost of one copied node, see [`LARGEST_ALIAS_EXPANSION`].
-pub const COPIED_NODE_COST: usize = 16;
+pub const COPIED_NODE_COST: usize = 32;
 
 /// Most diagnostics that one text gives; those that follow are dropped. A hostile file could
 /// otherwise have one for each line.
