@@ -9,11 +9,18 @@ pub const LARGEST_FILE_BYTES: usize = 1 << 20;
 /// Deepest nesting of lists and maps. The deepest place of the grammar is ten levels down.
 pub const DEEPEST_NESTING: usize = 64;
 
+/// Most scalars, aliases, and beginnings and ends of lists and maps in one file; a buildspec of a thousand lines has about two
+/// thousand. Together with [`LARGEST_FILE_BYTES`] it bounds the time that reading a file takes.
+pub const MOST_VALUES: usize = 50_000;
+
+/// Most bytes of commands that the rules take apart; those beyond are not looked into.
+pub const LARGEST_SCRIPT_BYTES: usize = 1 << 18;
+
 /// What anchors may add to a file: each copied node counts [`COPIED_NODE_COST`] and its text's bytes.
 pub const LARGEST_ALIAS_EXPANSION: usize = 1 << 20;
 
 /// Cost of one copied node, see [`LARGEST_ALIAS_EXPANSION`].
-pub const COPIED_NODE_COST: usize = 16;
+pub const COPIED_NODE_COST: usize = 32;
 
 /// Most diagnostics that one text gives; those that follow are dropped. A hostile file could
 /// otherwise have one for each line.

@@ -41,6 +41,7 @@ codes! {
     NotUtf8 "not-utf-8" Error "The file is not UTF-8 text.";
     FileTooLarge "file-too-large" Error "The file is larger than 1 MiB.";
     NestingTooDeep "nesting-too-deep" Error "Lists and maps are nested deeper than any buildspec needs.";
+    TooManyValues "too-many-values" Error "The file has more values than any buildspec needs.";
     AliasBudget "alias-budget" Error "Anchors and aliases unfold to more than the limit.";
     YamlSyntax "yaml-syntax" Error "The text is not YAML.";
     DuplicateKey "duplicate-key" Warning "A key is given twice in the same map; the last one counts.";

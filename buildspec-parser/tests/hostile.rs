@@ -1,5 +1,7 @@
 //! Files made to hurt are refused, and quickly: every step of the reader is linear or bounded.
 
+mod shapes;
+
 use buildspec_parser::lint::{LintConfig, lint};
 use buildspec_parser::{Code, assumptions, parse, parse_bytes};
 
@@ -21,44 +23,22 @@ fn a_file_over_the_limit_is_refused_unread() {
 
 #[test]
 fn hostile_shapes_of_one_mebibyte_end() {
-    let size = assumptions::LARGEST_FILE_BYTES;
-    let fill = |piece: &str| piece.repeat(size / piece.len());
-    let keys = (0..90_000)
-        .map(|number| format!("k{number}: v\n"))
-        .collect::<Vec<_>>()
-        .concat();
-    for (label, text) in [
-        ("open lists", fill("[")),
-        ("open maps", fill("{")),
-        ("dashes", fill("- ")),
-        (
-            "same key",
-            format!("version: 0.2\n{}", fill("a: b\n"))[..size - 8].to_owned(),
-        ),
-        ("keys", keys),
-        ("anchors", fill("- &a x\n")),
-        ("one scalar", fill("x")),
-        ("quotes", fill("\"")),
-        ("tabs", fill("\t")),
-        (
-            "commands",
-            format!(
-                "version: 0.2\nphases: {{build: {{commands: ['{}']}}}}\n",
-                "$(".repeat(size / 4)
-            ),
-        ),
-        (
-            "semicolons",
-            format!(
-                "version: 0.2\nphases: {{build: {{commands: ['{}']}}}}\n",
-                "a;".repeat(size / 4)
-            ),
-        ),
-    ] {
+    for (label, text) in shapes::all() {
+        assert!(text.len() <= assumptions::LARGEST_FILE_BYTES, "{label}");
         let parsed = lint(&text, &LintConfig::default());
         assert!(
             parsed.diagnostics.len() <= 3 * assumptions::MOST_DIAGNOSTICS,
             "{label}"
         );
     }
+}
+
+#[test]
+fn a_file_of_too_many_values_is_refused() {
+    let list = |values: usize| format!("version: 0.2\nx-list: [{}]\n", "x,".repeat(values));
+    assert_eq!(first_error(&list(assumptions::MOST_VALUES / 2)), None);
+    assert_eq!(
+        first_error(&list(assumptions::MOST_VALUES)),
+        Some(Code::TooManyValues)
+    );
 }

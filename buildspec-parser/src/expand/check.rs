@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::matrix;
-use crate::assumptions::MOST_BATCH_BUILDS;
+use crate::assumptions::{MOST_BATCH_BUILDS, MOST_DIAGNOSTICS};
 use crate::code::Code;
 use crate::diagnostic::Diagnostic;
 use crate::model::{Batch, Strategy, Task};
@@ -54,11 +54,14 @@ fn graph(tasks: &[Task]) -> Vec<Diagnostic> {
         .enumerate()
         .map(|(at, task)| (task.identifier.value.as_str(), at))
         .collect();
-    for dependency in tasks.iter().flat_map(|task| &task.depend_on) {
-        if !places.contains_key(dependency.value.as_str()) {
-            problems.push(unknown(dependency, &places));
-        }
-    }
+    let dependencies = tasks.iter().flat_map(|task| &task.depend_on);
+    let strangers =
+        dependencies.filter(|dependency| !places.contains_key(dependency.value.as_str()));
+    problems.extend(
+        strangers
+            .take(MOST_DIAGNOSTICS)
+            .map(|dependency| unknown(dependency, &places)),
+    );
     problems.extend(cycle(tasks, &places));
     problems
 }

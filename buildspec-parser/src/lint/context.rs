@@ -2,8 +2,9 @@
 
 use super::config::LintConfig;
 use super::shell::{self, Script};
+use crate::assumptions::LARGEST_SCRIPT_BYTES;
 use crate::model::{Buildspec, PhaseName, Shell};
-use crate::span::{Span, Spanned};
+use crate::span::Span;
 
 /// A buildspec with its commands taken apart.
 pub(super) struct Context<'c> {
@@ -19,17 +20,28 @@ pub(super) struct Command<'c> {
     pub(super) phase: PhaseName,
     pub(super) text: &'c str,
     pub(super) span: Span,
-    /// Its simple commands; `None` where the text was not understood.
+    /// Its simple commands; `None` where the text was not understood or there is too much of it.
     pub(super) script: Option<Script<'c>>,
 }
 
 impl<'c> Context<'c> {
     pub(super) fn new(text: &'c str, spec: &'c Buildspec, config: &'c LintConfig) -> Self {
         let mut commands = Vec::new();
+        let mut room = LARGEST_SCRIPT_BYTES;
         if !is_windows(spec) {
             for (phase, section) in spec.phases.iter() {
                 let all = section.commands.iter().chain(&section.finally);
-                commands.extend(all.map(|command| Command::new(phase, command)));
+                for command in all {
+                    let rest = room.checked_sub(command.value.len());
+                    let script = rest.and_then(|_| shell::scan(&command.value));
+                    room = rest.unwrap_or(0);
+                    commands.push(Command {
+                        phase,
+                        text: &command.value,
+                        span: command.span,
+                        script,
+                    });
+                }
             }
         }
         Self {
@@ -61,15 +73,6 @@ impl<'c> Context<'c> {
 }
 
 impl<'c> Command<'c> {
-    fn new(phase: PhaseName, command: &'c Spanned<String>) -> Self {
-        Self {
-            phase,
-            text: &command.value,
-            span: command.span,
-            script: shell::scan(&command.value),
-        }
-    }
-
     /// The simple commands, none where the text was not understood.
     pub(super) fn simples(&self) -> &[shell::Simple<'c>] {
         self.script

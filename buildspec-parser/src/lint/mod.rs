@@ -14,12 +14,14 @@ mod state;
 mod steps;
 mod switch;
 mod variables;
+mod word;
 
 pub use config::{LintConfig, Setting};
 pub use page::page;
 pub use runtimes::{RUNTIMES, Runtime};
 
 use crate::Parsed;
+use crate::assumptions::MOST_DIAGNOSTICS;
 use crate::code::Code;
 use crate::diagnostic::Diagnostic;
 use crate::read;
@@ -76,6 +78,7 @@ pub fn lint(text: &str, config: &LintConfig) -> Parsed {
         for rule in RULES {
             (rule.check)(&context, &mut found);
         }
+        found.truncate(MOST_DIAGNOSTICS);
     }
     let mut parsed = reader.finish(partial);
     let switches = switch::Switches::read(text, &mut found);

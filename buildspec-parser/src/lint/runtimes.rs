@@ -2,6 +2,7 @@
 
 use super::Rule;
 use super::context::Context;
+use crate::assumptions::MOST_DIAGNOSTICS;
 use crate::code::Code;
 use crate::diagnostic::Diagnostic;
 use crate::span::Spanned;
@@ -121,6 +122,9 @@ fn unknown_runtime(context: &Context<'_>, found: &mut Vec<Diagnostic>) {
     let names: Vec<&str> = RUNTIMES.iter().map(|runtime| runtime.name).collect();
     for (name, version) in versions(context) {
         let Some(runtime) = RUNTIMES.iter().find(|runtime| runtime.name == name.value) else {
+            if found.len() >= MOST_DIAGNOSTICS {
+                return;
+            }
             let message = format!("no catalogued image has a runtime `{}`", name.value);
             let finding = Diagnostic::new(Code::UnknownRuntime, name.span, message);
             found.push(match suggest::nearest(&name.value, &names) {

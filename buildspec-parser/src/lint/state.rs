@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::Rule;
 use super::context::{Command, Context};
 use super::shell::{Separator, Simple};
+use crate::assumptions::MOST_DIAGNOSTICS;
 use crate::code::Code;
 use crate::diagnostic::Diagnostic;
 use crate::model::Version;
@@ -76,6 +77,9 @@ fn lost_definition(context: &Context<'_>, found: &mut Vec<Diagnostic>) {
             let Some(name) = simple.name().filter(|name| !own.contains_key(name)) else {
                 continue;
             };
+            if found.len() >= MOST_DIAGNOSTICS {
+                return;
+            }
             if let Some(kind) = known.remove(name) {
                 let message = format!("the {kind} `{name}` ended with the command that defined it");
                 let help = "define and use it in the same command, or put it into a script";

@@ -27,6 +27,7 @@ impl Switches {
             return switches;
         }
         let lines = LineIndex::new(text);
+        let mut starts = Vec::new();
         for number in 1..=lines.line_count() {
             let range = lines.line_range(number);
             let line = &text[range.clone()];
@@ -44,8 +45,8 @@ impl Switches {
             for name in codes.split([',', ' ']).filter(|name| !name.is_empty()) {
                 match (name.parse(), verb.trim()) {
                     (Ok(code), "disable-file") => drop(switches.file.insert(code)),
-                    (Ok(code), "disable") if switches.places.len() < MOST_DIAGNOSTICS => {
-                        switches.places.push((code, block(&lines, first)));
+                    (Ok(code), "disable") if starts.len() < MOST_DIAGNOSTICS => {
+                        starts.push((code, first));
                     }
                     (Ok(_), _) => {}
                     (Err(error), _) => {
@@ -60,6 +61,7 @@ impl Switches {
                 }
             }
         }
+        switches.places = places(&lines, starts);
         problems.truncate(MOST_DIAGNOSTICS);
         switches
     }
@@ -83,16 +85,33 @@ fn comment(line: &str) -> Option<(&str, &str)> {
     separate.then(|| (before, &line[at + MARK.len()..]))
 }
 
-/// Bytes of a line and of those below it that are indented deeper.
-fn block(lines: &LineIndex<'_>, first: usize) -> Range<usize> {
-    let indent = |range: &Range<usize>| {
-        let line = &lines.text()[range.clone()];
-        (!line.trim().is_empty()).then(|| line.len() - line.trim_start_matches(' ').len())
-    };
-    let own = lines.line_range(first);
-    let own_indent = indent(&own).unwrap_or(0);
-    let below = (first + 1..=lines.line_count()).map(|number| lines.line_range(number));
-    let deeper = below.take_while(|range| indent(range).is_none_or(|indent| indent > own_indent));
-    let end = deeper.last().map_or(own.end, |range| range.end);
-    own.start..end + 1
+/// For each switch the bytes of the line it begins with and of those below that are indented deeper. Each
+/// line is looked at once, however many switches hold for it. `starts` are in the order of the lines.
+fn places(lines: &LineIndex<'_>, starts: Vec<(Code, usize)>) -> Vec<(Code, Range<usize>)> {
+    let mut places: Vec<(Code, Range<usize>)> = Vec::with_capacity(starts.len());
+    let mut starts = starts.into_iter().peekable();
+    // Indentation and index of the places that go on, the deepest last.
+    let mut open: Vec<(usize, usize)> = Vec::new();
+    for number in 1..=lines.line_count() {
+        let range = lines.line_range(number);
+        let indent = indent(&lines.text()[range.clone()]);
+        if let Some(indent) = indent {
+            while let Some((_, place)) = open.pop_if(|(outer, _)| *outer >= indent) {
+                places[place].1.end = range.start;
+            }
+        }
+        while let Some((code, _)) = starts.next_if(|(_, first)| *first == number) {
+            open.extend(indent.map(|indent| (indent, places.len())));
+            places.push((code, range.start..range.end + 1));
+        }
+    }
+    for (_, place) in open {
+        places[place].1.end = lines.text().len() + 1;
+    }
+    places
+}
+
+/// Number of blanks a line begins with; a line of nothing but blanks has none.
+fn indent(line: &str) -> Option<usize> {
+    (!line.trim().is_empty()).then(|| line.len() - line.trim_start_matches(' ').len())
 }

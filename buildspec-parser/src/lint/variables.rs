@@ -1,11 +1,11 @@
 //! Rules about `env`.
 
+use std::collections::BTreeSet;
+
 use super::Rule;
 use super::context::Context;
-use super::shell::is_assignment;
 use crate::code::Code;
 use crate::diagnostic::{Diagnostic, Level};
-use crate::span::Spanned;
 
 pub(super) const RESERVED_VARIABLE: Rule = Rule {
     code: Code::ReservedVariable,
@@ -227,27 +227,41 @@ fn exported_never_set(context: &Context<'_>, found: &mut Vec<Diagnostic>) {
     {
         return;
     }
-    for name in &spec.env.exported_variables {
+    let env = &spec.env;
+    let given: BTreeSet<&str> = (env.variables.iter().map(|(name, _)| name))
+        .chain(env.parameter_store.iter().map(|(name, _)| name))
+        .chain(env.secrets_manager.iter().map(|(name, _)| name))
+        .map(|name| name.value.as_str())
+        .collect();
+    let words: BTreeSet<&str> = commands()
+        .flat_map(|command| words(&command.value))
+        .collect();
+    for name in &env.exported_variables {
         let text = name.value.as_str();
-        let env = &spec.env;
-        let given = env.variables.get(text).is_some()
-            || env.parameter_store.get(text).is_some()
-            || env.secrets_manager.get(text).is_some();
+        // A longer word that begins with it counts too: silence is better than a false alarm.
+        let begins = words
+            .range(text..)
+            .next()
+            .is_some_and(|word| word.starts_with(text));
         let built_in = text.starts_with("CODEBUILD_") || text.starts_with("AWS_");
-        if !given && !built_in && !commands().any(|command| sets(&command.value, name)) {
+        if !given.contains(text) && !built_in && !begins {
             let message = format!("`{text}` is exported, and neither `env` nor a command sets it");
             found.push(Diagnostic::new(Code::ExportedNeverSet, name.span, message));
         }
     }
 }
 
-/// Whether the name stands anywhere in a command other than after a dollar sign.
-fn sets(command: &str, name: &Spanned<String>) -> bool {
-    command.match_indices(name.value.as_str()).any(|(at, _)| {
+/// Everything in a command that could be the name of a variable, other than after a dollar sign.
+fn words(command: &str) -> impl Iterator<Item = &str> {
+    let pieces = command.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    let mut at = 0;
+    pieces.filter(move |piece| {
         let before = &command[..at];
-        !before.ends_with(|c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '$'))
-            && !before.ends_with("${")
-    }) || is_assignment(command) && command.starts_with(name.value.as_str())
+        // What separates two pieces is one character.
+        let separator = command[at + piece.len()..].chars().next();
+        at += piece.len() + separator.map_or(0, char::len_utf8);
+        !piece.is_empty() && !before.ends_with('$') && !before.ends_with("${")
+    })
 }
 
 fn unexportable_variable(context: &Context<'_>, found: &mut Vec<Diagnostic>) {

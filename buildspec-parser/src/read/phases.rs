@@ -37,6 +37,9 @@ pub(super) fn read(reader: &mut Reader<'_>, section: &Entry<'_>) -> Phases {
 }
 
 fn unknown(reader: &mut Reader<'_>, phases: &mut Phases, entry: &Entry<'_>) {
+    if !reader.keeps(Code::InvalidPhase) {
+        return;
+    }
     let names = PhaseName::ALL.map(PhaseName::as_str);
     let message = format!("`{}` is not a phase", entry.key);
     let problem = Diagnostic::new(Code::InvalidPhase, entry.key_span, message).codebuild(format!(

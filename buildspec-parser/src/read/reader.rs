@@ -1,9 +1,11 @@
 //! Collects the problems and knows the texts they are in.
 
+use std::cell::OnceCell;
+
 use crate::Parsed;
 use crate::assumptions::MOST_DIAGNOSTICS;
 use crate::code::Code;
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, Level};
 use crate::model::Buildspec;
 use crate::span::{LineIndex, SourceId, Span};
 use crate::suggest;
@@ -12,41 +14,52 @@ use crate::yaml::{Entry, Node};
 /// The texts of one call.
 #[derive(Debug)]
 pub(crate) struct Sources<'t> {
-    buildspec: LineIndex<'t>,
-    patch: Option<LineIndex<'t>>,
+    buildspec: &'t str,
+    patch: Option<&'t str>,
+    /// Lines of either, indexed when the first problem asks: most files have none that does.
+    lines: [OnceCell<LineIndex<'t>>; 2],
 }
 
 impl<'t> Sources<'t> {
     /// Only a buildspec.
     pub(crate) fn one(buildspec: &'t str) -> Self {
         Self {
-            buildspec: LineIndex::new(buildspec),
+            buildspec,
             patch: None,
+            lines: Default::default(),
         }
     }
 
     /// A buildspec and what is merged over it.
     pub(crate) fn two(buildspec: &'t str, patch: &'t str) -> Self {
         Self {
-            buildspec: LineIndex::new(buildspec),
-            patch: Some(LineIndex::new(patch)),
+            buildspec,
+            patch: Some(patch),
+            lines: Default::default(),
         }
     }
 
     /// The line a span begins on, from 1.
     pub(crate) fn line(&self, span: Span) -> usize {
-        self.index(span).line(span.start)
+        let [buildspec, patch] = &self.lines;
+        let lines = match span.source {
+            SourceId::Buildspec => buildspec,
+            SourceId::Patch => patch,
+        };
+        lines
+            .get_or_init(|| LineIndex::new(self.whole(span)))
+            .line(span.start)
     }
 
     /// The text of a span.
     pub(crate) fn text(&self, span: Span) -> Option<&'t str> {
-        self.index(span).text().get(span.range())
+        self.whole(span).get(span.range())
     }
 
-    fn index(&self, span: Span) -> &LineIndex<'t> {
+    fn whole(&self, span: Span) -> &'t str {
         match span.source {
-            SourceId::Buildspec => &self.buildspec,
-            SourceId::Patch => self.patch.as_ref().unwrap_or(&self.buildspec),
+            SourceId::Buildspec => self.buildspec,
+            SourceId::Patch => self.patch.unwrap_or(self.buildspec),
         }
     }
 }
@@ -72,12 +85,18 @@ impl<'t> Reader<'t> {
 
     /// Notes a problem; one of error level refuses the file.
     pub(crate) fn note(&mut self, problem: Diagnostic) {
-        // The first error is what a refusal quotes: it is kept however full the list is.
-        let first_error = problem.is_error() && !self.refused;
+        let kept = self.keeps(problem.code);
         self.refused |= problem.is_error();
-        if self.problems.len() < MOST_DIAGNOSTICS || first_error {
+        if kept {
             self.problems.push(problem);
         }
+    }
+
+    /// Whether a problem of this kind would still be kept: what takes long to word need not be worded
+    /// for nobody. The first error is what a refusal quotes, and is kept however full the list is.
+    pub(super) fn keeps(&self, code: Code) -> bool {
+        let first_error = code.level() == Level::Error && !self.refused;
+        self.problems.len() < MOST_DIAGNOSTICS || first_error
     }
 
     /// Runs a reader whose errors refuse a batch but no single build.
@@ -105,8 +124,7 @@ impl<'t> Reader<'t> {
 
     /// Notes a key that is ignored, with the nearest known one.
     pub(crate) fn unknown_key(&mut self, entry: &Entry<'_>, known: &[&str], place: &str) {
-        // Comparing with every known key costs more than the reading; past the limit nobody sees it.
-        if self.problems.len() >= MOST_DIAGNOSTICS {
+        if !self.keeps(Code::UnknownKey) {
             return;
         }
         let message = format!("`{}` is no key of {place} and is ignored", entry.key);

@@ -1,13 +1,13 @@
 //! Puts the parser's events together to a tree, within the limits of a hostile file.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use granit_parser::{Event, ScalarStyle, Span as Marks};
 
 use super::{Entry, Kind, Node, too_deep};
 use crate::assumptions::{
-    COPIED_NODE_COST, DEEPEST_NESTING, LARGEST_ALIAS_EXPANSION, MOST_DIAGNOSTICS,
+    COPIED_NODE_COST, DEEPEST_NESTING, LARGEST_ALIAS_EXPANSION, MOST_DIAGNOSTICS, MOST_VALUES,
 };
 use crate::code::Code;
 use crate::diagnostic::Diagnostic;
@@ -30,6 +30,7 @@ pub(super) struct Builder<'t> {
     /// Finished nodes that have an anchor, with their cost; by the parser's number of the anchor.
     anchors: BTreeMap<usize, (Node<'t>, usize)>,
     copied: usize,
+    values: usize,
     pub(super) root: Option<Node<'t>>,
     pub(super) problems: Vec<Diagnostic>,
 }
@@ -61,6 +62,7 @@ impl<'t> Builder<'t> {
             stack: Vec::new(),
             anchors: BTreeMap::new(),
             copied: 0,
+            values: 0,
             root: None,
             problems: Vec::new(),
         }
@@ -72,6 +74,7 @@ impl<'t> Builder<'t> {
         event: Event<'t>,
         marks: Marks,
     ) -> Result<Step, Box<Diagnostic>> {
+        self.count(marks)?;
         match event {
             Event::Scalar(text, style, anchor, _) => {
                 let cost = COPIED_NODE_COST + text.len();
@@ -101,6 +104,21 @@ impl<'t> Builder<'t> {
             _ => {}
         }
         Ok(Step::More)
+    }
+
+    /// The end of a list or map counts like its beginning: what is bounded is work.
+    fn count(&mut self, marks: Marks) -> Result<(), Box<Diagnostic>> {
+        self.values += 1;
+        if self.values > MOST_VALUES {
+            let message = format!("the file has more than {MOST_VALUES} values");
+            let span = self.span(marks);
+            return Err(Box::new(Diagnostic::new(
+                Code::TooManyValues,
+                span,
+                message,
+            )));
+        }
+        Ok(())
     }
 
     fn open(&mut self, marks: Marks, anchor: usize, open: Open<'t>) -> Result<(), Box<Diagnostic>> {
@@ -229,14 +247,14 @@ impl<'t> Builder<'t> {
     }
 
     fn without_duplicates(&mut self, entries: Vec<Entry<'t>>) -> Vec<Entry<'t>> {
+        if is_distinct(&entries) {
+            return entries;
+        }
         let last: BTreeMap<Cow<'t, str>, usize> = entries
             .iter()
             .enumerate()
             .map(|(at, entry)| (entry.key.clone(), at))
             .collect();
-        if last.len() == entries.len() {
-            return entries;
-        }
         let mut kept = Vec::with_capacity(last.len());
         for (at, entry) in entries.into_iter().enumerate() {
             if last[&entry.key] == at {
@@ -270,6 +288,20 @@ impl<'t> Builder<'t> {
                 .map_or(0, |text| text.trim_end().len());
         Span::new(self.source, start, end)
     }
+}
+
+/// Maps up to this size are searched key by key: that is faster than any set.
+const SMALL_MAP: usize = 16;
+
+fn is_distinct(entries: &[Entry<'_>]) -> bool {
+    if entries.len() > SMALL_MAP {
+        let mut known = HashSet::with_capacity(entries.len());
+        return entries.iter().all(|entry| known.insert(entry.key.as_ref()));
+    }
+    entries
+        .iter()
+        .enumerate()
+        .all(|(at, entry)| entries[..at].iter().all(|other| other.key != entry.key))
 }
 
 /// The maps a merge key names: one, or a list of which the first has precedence.
