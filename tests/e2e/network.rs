@@ -23,7 +23,7 @@ impl Neighbour {
 
 impl Drop for Neighbour {
     fn drop(&mut self) {
-        remove(&[self.0.clone()]);
+        remove(std::slice::from_ref(&self.0));
     }
 }
 
