@@ -7,6 +7,7 @@
 set -euo pipefail
 
 readonly ENGINE_LOG=/var/log/buildspec-agent-dockerd.log
+readonly ENGINE_PID_FILE=/var/run/docker.pid
 readonly START_LIMIT_SECONDS=60
 
 fail() {
@@ -58,9 +59,11 @@ install_engine() {
     command -v docker >/dev/null || quietly apt-get install --yes --no-install-recommends docker-cli
 }
 
+# Whether the process that the engine's pid file names is an engine. After a crash or a restart of the
+# machine the number may be another process's, for which the engine would refuse to start.
 engine_process_lives() {
     local pid
-    pid=$(cat /var/run/docker.pid 2>/dev/null) && kill -0 "$pid" 2>/dev/null
+    pid=$(cat "$ENGINE_PID_FILE" 2>/dev/null) && [ "$(cat "/proc/$pid/comm" 2>/dev/null)" = dockerd ]
 }
 
 # Whether the engine that start_engine put in the background has ended.
@@ -72,6 +75,7 @@ start_engine() {
     if [ -d /run/systemd/system ]; then
         systemctl enable --now docker.service
     elif ! engine_process_lives; then
+        rm -f "$ENGINE_PID_FILE"
         # A session of its own and no descriptor of ours: the engine outlives this script, the make
         # that called it and the terminal, and no caller waits for the end of its output.
         setsid nohup dockerd </dev/null >>"$ENGINE_LOG" 2>&1 &
