@@ -155,6 +155,18 @@ mod tests {
     }
 
     #[test]
+    fn a_directory_that_cannot_be_made_whole_is_not_left_behind() {
+        let root = tempfile::tempdir().unwrap();
+        let data = DataDirectory::open(root.path()).unwrap();
+        // In the place of the executor, something that can be neither linked nor copied.
+        let executor = data.executor().unwrap();
+        fs::remove_file(&executor).unwrap();
+        fs::create_dir(&executor).unwrap();
+        assert!(data.create_build(Uuid::new_v4()).is_err());
+        assert!(data.builds().unwrap().is_empty());
+    }
+
+    #[test]
     fn nobody_else_can_look_into_the_data_directory() {
         let parent = tempfile::tempdir().unwrap();
         let data = DataDirectory::open(&parent.path().join("data")).unwrap();

@@ -72,7 +72,14 @@ impl DataDirectory {
             let _lock = self.lock()?;
             BuildDirectory::create(self.build_path(build))?
         };
-        directory.populate(&self.executor()?)?;
+        let populated = self
+            .executor()
+            .and_then(|executor| directory.populate(&executor));
+        if let Err(error) = populated {
+            // Half a directory is of no use; that it cannot be made is what has to be told.
+            let _ = directory.remove();
+            return Err(error);
+        }
         Ok(directory)
     }
 
