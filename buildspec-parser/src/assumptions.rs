@@ -40,7 +40,3 @@ pub const LONGEST_IDENTIFIER: usize = 127;
 
 /// Most builds of one batch (service quotas, "Maximum number of builds in a batch").
 pub const MOST_BATCH_BUILDS: usize = 100;
-
-/// Version stage that a secret reference means when it names neither stage nor id (buildspec reference,
-/// env/secrets-manager).
-pub const DEFAULT_VERSION_STAGE: &str = "AWSCURRENT";

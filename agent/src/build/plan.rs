@@ -64,6 +64,7 @@ pub(super) fn of(
         phases: PhaseName::ALL.map(|name| phase(buildspec, name)).into(),
         exported_variables: exported(buildspec),
         mask_encodings: true,
+        has_cache: buildspec.cache.is_some(),
         reports: reports(buildspec),
         artifacts: match request.artifacts {
             ArtifactDestination::None => Vec::new(),

@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Component, Path, PathBuf};
 
-use buildspec_parser::model::PhaseName;
+use buildspec_parser::model::{PhaseName, Shell};
 use buildspec_parser::{Buildspec, Diagnostic, SourceId};
 
 use super::Abort;
@@ -116,12 +116,24 @@ pub(super) fn buildspec(
         }
     })?;
     refuse_users_in_place(request, &buildspec)?;
+    refuse_shells_of_windows(&buildspec)?;
     for (name, phase) in buildspec.phases.iter() {
         if phase.commands.is_empty() {
             log.line(&format!("No commands found for phase name: {name}"))?;
         }
     }
     Ok(buildspec)
+}
+
+/// Containers are Linux ones: a script for another shell would be read wrongly by `sh`.
+fn refuse_shells_of_windows(buildspec: &Buildspec) -> Result<(), Abort> {
+    match buildspec.env.shell.as_ref().map(|shell| shell.value) {
+        Some(shell @ (Shell::PowerShell | Shell::Cmd)) => Err(Abort::failed(
+            "YAML_FILE_ERROR",
+            format!("env/shell: {} runs on Windows only", shell.as_str()),
+        )),
+        _ => Ok(()),
+    }
 }
 
 /// A build that runs as another user gets its source given to that user: not the author's own.

@@ -100,8 +100,12 @@ impl Build<'_> {
             "Moving to directory {}",
             self.plan.source_directory
         ))?;
-        self.line("Cache is not defined in the buildspec")?;
-        self.line("Skip cache due to: no paths specified to be cached")?;
+        if self.plan.has_cache {
+            self.line("Skip cache due to: caching is not supported yet")?;
+        } else {
+            self.line("Cache is not defined in the buildspec")?;
+            self.line("Skip cache due to: no paths specified to be cached")?;
+        }
         self.line("Registering with agent")?;
         self.line(&format!("Phases found in YAML: {}", counts.len()))?;
         counts.iter().try_for_each(|count| self.line(count))

@@ -40,6 +40,8 @@ pub struct Plan {
     pub mask_encodings: bool,
     /// Where test reports come from.
     pub reports: Reports,
+    /// Whether the buildspec defines a cache; none is restored or saved.
+    pub has_cache: bool,
     /// The artifacts to collect, the primary one first.
     pub artifacts: Vec<ArtifactPlan>,
     /// Who shall own the collected files on the host.

@@ -74,6 +74,7 @@ impl Root {
             state: StateCarrying::Carried,
             entrypoint: Vec::new(),
             runtimes: Some(Vec::new()),
+            has_cache: false,
             phases: vec![
                 phase(Phase::Install),
                 phase(Phase::PreBuild),
