@@ -293,7 +293,8 @@ impl<'t> Builder<'t> {
 /// Maps up to this size are searched key by key: that is faster than any set.
 const SMALL_MAP: usize = 16;
 
-fn is_distinct(entries: &[Entry<'_>]) -> bool {
+/// Whether no key is there twice.
+pub(super) fn is_distinct(entries: &[Entry<'_>]) -> bool {
     if entries.len() > SMALL_MAP {
         let mut known = HashSet::with_capacity(entries.len());
         return entries.iter().all(|entry| known.insert(entry.key.as_ref()));

@@ -1,15 +1,12 @@
-//! What a build costs, compared with plain Docker in the same run on the same machine.
-//!
-//! Times on one machine say little on another; ratios against a bare peer that does the same work
-//! do. Agent and peer take turns, so that a busy moment hits both, and medians are compared.
-//! Ends with 0 whatever the numbers are: they are for a person to judge.
+//! Builds against plain Docker.
 
 use std::fs::{self, File};
-use std::io::{self, Write};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tests::{Project, engine};
+
+use super::{Row, in_turns, median, timed};
 
 /// Turns of measurements that take less than a second or two.
 const SHORT_TURNS: usize = 9;
@@ -23,57 +20,8 @@ const COMMANDS: u32 = 200;
 /// Output of the build that shows the cost of output, in bytes.
 const OUTPUT_BYTES: u64 = 500_000_000;
 
-fn main() -> io::Result<()> {
-    let mut out = io::stdout().lock();
-    writeln!(
-        out,
-        "{:<44} {:>12} {:>12} {:>8}  promised",
-        "", "agent", "plain docker", "ratio"
-    )?;
-    for row in [one_build, one_command, output, memory] {
-        let Row {
-            what,
-            agent,
-            peer,
-            ratio,
-            promised,
-        } = row();
-        writeln!(
-            out,
-            "{what:<44} {agent:>12} {peer:>12} {ratio:>8.3}  {promised}"
-        )?;
-        out.flush()?;
-    }
-    Ok(())
-}
-
-/// One line of the table.
-struct Row {
-    what: String,
-    agent: String,
-    peer: String,
-    ratio: f64,
-    promised: &'static str,
-}
-
-impl Row {
-    fn of_times(
-        what: impl Into<String>,
-        agent: Duration,
-        peer: Duration,
-        promised: &'static str,
-    ) -> Self {
-        Self {
-            what: what.into(),
-            agent: milliseconds(agent),
-            peer: milliseconds(peer),
-            ratio: agent.as_secs_f64() / peer.as_secs_f64(),
-            promised,
-        }
-    }
-}
-
-fn one_build() -> Row {
+/// The least a build can be.
+pub(crate) fn one_build() -> Row {
     let project = project_of(&["true".to_owned()]);
     let (agent, peer) = in_turns(
         SHORT_TURNS,
@@ -85,7 +33,7 @@ fn one_build() -> Row {
 
 /// The difference between a build of many commands and one of a single command, so that what a
 /// build costs anyway is not counted.
-fn one_command() -> Row {
+pub(crate) fn one_command() -> Row {
     let many = project_of(&vec!["true".to_owned(); COMMANDS as usize]);
     let one = project_of(&["true".to_owned()]);
     let (of_many, of_one) = in_turns(SHORT_TURNS, || run_agent(&many), || run_agent(&one));
@@ -100,7 +48,8 @@ fn one_command() -> Row {
     Row::of_times(what, agent, peer, "at most 0.1, and at most 8 ms")
 }
 
-fn output() -> Row {
+/// Much output.
+pub(crate) fn output() -> Row {
     let command = writing(OUTPUT_BYTES);
     let project = project_of(std::slice::from_ref(&command));
     let (agent, peer) = in_turns(
@@ -117,7 +66,7 @@ fn output() -> Row {
 }
 
 /// The agent's peak with the large output against its peak with a hundredth of it.
-fn memory() -> Row {
+pub(crate) fn memory() -> Row {
     let peak = |bytes| peak_memory_kib(&project_of(&[writing(bytes)]));
     let (large, small) = (peak(OUTPUT_BYTES), peak(OUTPUT_BYTES / 100));
     Row {
@@ -231,30 +180,6 @@ fn peak_memory_kib(project: &Project) -> u32 {
         "the agent's peak memory can be read from {status}"
     );
     peak
-}
-
-/// Medians of two measurements that take turns. The first turn warms caches and is not counted.
-fn in_turns(turns: usize, mut one: impl FnMut(), mut other: impl FnMut()) -> (Duration, Duration) {
-    let times = (0..=turns)
-        .map(|_| (timed(&mut one), timed(&mut other)))
-        .skip(1);
-    let (ones, others) = times.unzip();
-    (median(ones), median(others))
-}
-
-fn timed(work: impl FnOnce()) -> Duration {
-    let start = Instant::now();
-    work();
-    start.elapsed()
-}
-
-fn median(mut times: Vec<Duration>) -> Duration {
-    times.sort();
-    times[times.len() / 2]
-}
-
-fn milliseconds(time: Duration) -> String {
-    format!("{:.1} ms", time.as_secs_f64() * 1000.0)
 }
 
 fn mebibytes(kibibytes: u32) -> String {
