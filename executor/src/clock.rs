@@ -17,7 +17,7 @@ fn format(micros: u64) -> String {
 
 /// Year, month and day of a day counted from 1970-01-01, by the Gregorian calendar. Years are
 /// taken to start on 1 March, so that the leap day is the last one.
-fn date(days_since_1970: u64) -> (u64, u64, u64) {
+pub(crate) fn date(days_since_1970: u64) -> (u64, u64, u64) {
     const DAYS_TO_1970: u64 = 719_468;
     const DAYS_IN_400_YEARS: u64 = 146_097;
     let days = days_since_1970 + DAYS_TO_1970;

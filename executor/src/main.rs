@@ -1,6 +1,7 @@
 //! The program inside a build container, its first process: runs one build as the agent's plan
 //! says.
 
+mod archive;
 mod build;
 mod channel;
 mod clock;

@@ -151,6 +151,56 @@ artifacts:
 }
 
 #[test]
+fn an_archive_has_the_sums_that_the_build_tells_and_nothing_of_the_host() {
+    let secret = tempfile::NamedTempFile::new().expect("a temporary file can be made");
+    std::fs::write(secret.path(), "the host's own").expect("one's own file can be written");
+    for keeps_links in ["no", "yes"] {
+        let project = Project::new(&format!(
+            "
+version: 0.2
+phases:
+  build:
+    commands:
+      - mkdir out && echo fine > out/fine.txt
+      - ln -s {host} out/link && ln -s / out/root && ln -s ../../../../../../../../etc/hostname out/up
+      - ln -s fine.txt out/inside && mkfifo out/pipe
+artifacts:
+  base-directory: out
+  files: ['**/*']
+  enable-symlinks: {keeps_links}
+  name: app
+",
+            host = secret.path().display()
+        ));
+        let finished = project.run(&["--packaging", "zip"]);
+        assert_eq!(finished.exit_code, Some(0), "{}", finished.log());
+        let artifacts = project.artifacts();
+        let archive = project.artifact_directory().join("app.zip");
+        assert_eq!(artifacts.keys().collect::<Vec<_>>(), ["app.zip"]);
+        let host_bytes = b"the host's own";
+        let mut unpacked = zip::ZipArchive::new(std::io::Cursor::new(&artifacts["app.zip"]))
+            .expect("it is an archive");
+        for index in 0..unpacked.len() {
+            let mut content = Vec::new();
+            let mut entry = unpacked.by_index(index).expect("the entry is whole");
+            std::io::copy(&mut entry, &mut content).expect("the entry is whole");
+            assert_ne!(content, host_bytes);
+            assert!(!content.starts_with(b"/"), "no link leads out");
+        }
+        let artifact = finished.build().artifacts.remove(0);
+        for (program, told) in [
+            ("sha256sum", artifact.sha256sum),
+            ("md5sum", artifact.md5sum),
+        ] {
+            let output = std::process::Command::new(program).arg(&archive).output();
+            let output = output.expect("coreutils are there").stdout;
+            let sum = String::from_utf8(output).expect("sums are text");
+            assert_eq!(sum.split(' ').next(), told.as_deref(), "{program}");
+        }
+    }
+}
+
+#[test]
 fn what_is_no_file_is_left_out_and_nothing_waits_for_it() {
     let project = Project::new(
         "

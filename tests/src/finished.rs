@@ -27,6 +27,20 @@ pub struct Build {
     pub phases: Vec<Phase>,
     /// The values of `exported-variables`.
     pub exported_environment_variables: Vec<Variable>,
+    /// Its artifacts, the primary one first.
+    #[serde(default)]
+    pub artifacts: Vec<Artifact>,
+}
+
+/// A stored artifact (API, `BuildArtifacts`).
+#[derive(Debug, Clone, Deserialize)]
+pub struct Artifact {
+    /// Where it lies.
+    pub location: String,
+    /// SHA-256 of an archive.
+    pub sha256sum: Option<String>,
+    /// MD5 of an archive.
+    pub md5sum: Option<String>,
 }
 
 /// One phase of a build (API, `BuildPhase`).

@@ -21,7 +21,7 @@ mod project;
 mod running;
 
 pub use files::read_tree;
-pub use finished::{Build, Context, Finished, Phase, Variable};
+pub use finished::{Artifact, Build, Context, Finished, Phase, Variable};
 pub use golden::assert_matches_golden;
 pub use image::Image;
 pub use log::normalise;

@@ -44,6 +44,26 @@ pub fn store_in_directory(collected: &Path, directory: &Path) -> Result<Vec<Stri
     Ok(files)
 }
 
+/// Moves the archive of an artifact from the channel to `path`, whose directory is made if needed. A
+/// file of that name is replaced.
+pub fn store_as_file(archive: &Path, path: &Path) -> Result<(), StoreError> {
+    if !archive
+        .symlink_metadata()
+        .is_ok_and(|found| found.is_file())
+    {
+        return Err(StoreError::NotAFile {
+            path: archive.to_owned(),
+        });
+    }
+    let made = path.parent().map_or(Ok(()), fs::create_dir_all);
+    made.and_then(|()| move_file(archive, path))
+        .map_err(|source| StoreError::File {
+            from: archive.to_owned(),
+            to: path.to_owned(),
+            source,
+        })
+}
+
 /// Renames where source and target lie on one file system and the directory permits it.
 fn move_file(from: &Path, to: &Path) -> io::Result<()> {
     if fs::rename(from, to).is_ok() {

@@ -5,7 +5,7 @@ mod directory;
 use std::io;
 use std::path::PathBuf;
 
-pub use directory::store_in_directory;
+pub use directory::{store_as_file, store_in_directory};
 
 /// Why an artifact was not stored.
 #[derive(Debug, thiserror::Error)]

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
 
-use executor::protocol::Event;
 use executor::protocol::spool::{Body, Position, Record};
+use executor::protocol::{ArchiveSums, CommandUsage, Event, Exit};
 use jiff::Timestamp;
 
 use super::phases::Phases;
@@ -32,8 +32,13 @@ pub(super) struct Journal<'a> {
 /// An artifact in the channel, or why it is not there.
 #[derive(Debug)]
 pub(super) enum Collected {
-    /// It lies complete in the channel, under its evaluated name if it has one.
-    Complete { name: Option<String> },
+    /// It lies complete in the channel.
+    Complete {
+        /// Its evaluated name, if it has one.
+        name: Option<String>,
+        /// The archive it was packed into, if it was.
+        archive: Option<ArchiveSums>,
+    },
     /// It could not be collected.
     Failed(PhaseContext),
 }
@@ -178,9 +183,15 @@ impl<'a> Journal<'a> {
                     .map(|(name, value)| ExportedVariable { name, value })
                     .collect();
             }
-            Event::ArtifactCollected { index, name, .. } => {
+            Event::ArtifactCollected {
+                index,
+                name,
+                archive,
+                ..
+            } => {
                 self.phases.enter(PhaseType::UploadArtifacts, time);
-                self.collected.insert(index, Collected::Complete { name });
+                self.collected
+                    .insert(index, Collected::Complete { name, archive });
             }
             Event::ArtifactFailed { index, context } => {
                 self.phases.enter(PhaseType::UploadArtifacts, time);
@@ -212,11 +223,13 @@ impl<'a> Journal<'a> {
                     ended: None,
                 });
             }
-            Event::CommandEnded { exit, usage } => {
-                if let Some(command) = self.commands.last_mut() {
-                    command.ended = Some((exit, usage));
-                }
-            }
+            Event::CommandEnded { exit, usage } => self.command_ended(exit, usage),
+        }
+    }
+
+    fn command_ended(&mut self, exit: Exit, usage: CommandUsage) {
+        if let Some(command) = self.commands.last_mut() {
+            command.ended = Some((exit, usage));
         }
     }
 

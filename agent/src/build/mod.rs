@@ -146,6 +146,7 @@ async fn steps(
     let upload = publish::Upload {
         request,
         config: &tools.config,
+        buildspec: &buildspec,
         plan: &plan,
         directory,
     };

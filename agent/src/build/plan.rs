@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use buildspec_parser::model::{Artifacts, Buildspec, OnFailure, PhaseName, Shell, Version};
 use executor::protocol::{
-    self, ArtifactPlan, Owner, PhasePlan, Plan, ReportPlan, Reports, RuntimeSelection, Secret,
-    ShellKind, StateCarrying, Variable,
+    self, ArtifactPlan, Owner, Packaging, PhasePlan, Plan, ReportPlan, Reports, RuntimeSelection,
+    Secret, ShellKind, StateCarrying, Variable,
 };
 use nix::unistd::{getegid, geteuid};
 
 use super::checkout::Checkout;
-use crate::model::{ArtifactDestination, BuildRequest};
+use crate::model::{ArtifactDestination, ArtifactPackaging, BuildRequest};
 
 /// Segments the spool may have before the build's output is held back: 1 GiB.
 const SEGMENT_LIMIT: u32 = 64;
@@ -66,10 +66,7 @@ pub(super) fn of(
         mask_encodings: true,
         has_cache: buildspec.cache.is_some(),
         reports: reports(buildspec),
-        artifacts: match request.artifacts {
-            ArtifactDestination::None => Vec::new(),
-            ArtifactDestination::Directory(_) => artifacts(buildspec),
-        },
+        artifacts: artifacts(&request.artifacts, buildspec),
         owner: Owner {
             user: geteuid().as_raw(),
             group: getegid().as_raw(),
@@ -154,23 +151,41 @@ fn reports(buildspec: &Buildspec) -> Reports {
     Reports::Configured(reports.collect())
 }
 
-/// The primary artifact first, if the buildspec has one, then the secondary ones in its order.
-fn artifacts(buildspec: &Buildspec) -> Vec<ArtifactPlan> {
-    let Some(artifacts) = &buildspec.artifacts else {
+/// The primary artifact first, if the buildspec has one and it is wanted, then the secondary ones in
+/// the buildspec's order.
+fn artifacts(destination: &ArtifactDestination, buildspec: &Buildspec) -> Vec<ArtifactPlan> {
+    let (ArtifactDestination::Directory { .. }, Some(artifacts)) =
+        (destination, &buildspec.artifacts)
+    else {
         return Vec::new();
     };
-    let primary = (!artifacts.files.patterns.is_empty()).then(|| artifact(None, artifacts));
+    let primary = (!artifacts.files.patterns.is_empty()).then_some((None, artifacts));
     let secondary = artifacts
         .secondary
         .iter()
-        .map(|(identifier, artifact_of)| artifact(Some(&identifier.value), artifact_of));
-    primary.into_iter().chain(secondary).collect()
+        .map(|(identifier, artifacts)| (Some(&identifier.value), artifacts));
+    primary
+        .into_iter()
+        .chain(secondary)
+        .filter_map(|(identifier, artifacts)| {
+            let packaging = destination.packaging(identifier.map(String::as_str))?;
+            Some(artifact(identifier, artifacts, packaging))
+        })
+        .collect()
 }
 
-fn artifact(identifier: Option<&String>, artifacts: &Artifacts) -> ArtifactPlan {
+fn artifact(
+    identifier: Option<&String>,
+    artifacts: &Artifacts,
+    packaging: ArtifactPackaging,
+) -> ArtifactPlan {
     let texts = |list: &[buildspec_parser::Spanned<String>]| {
         list.iter().map(|text| text.value.clone()).collect()
     };
+    let keeps_links = artifacts
+        .enable_symlinks
+        .as_ref()
+        .is_some_and(|keeps| keeps.value);
     ArtifactPlan {
         identifier: identifier.cloned(),
         files: texts(&artifacts.files.patterns),
@@ -182,6 +197,11 @@ fn artifact(identifier: Option<&String>, artifacts: &Artifacts) -> ArtifactPlan 
             .map(|directory| directory.value.clone()),
         discard_paths: artifacts.files.discards_paths(),
         name: artifacts.name.as_ref().map(|name| name.value.clone()),
+        packaging: match packaging {
+            ArtifactPackaging::None => Packaging::None,
+            ArtifactPackaging::Zip if keeps_links => Packaging::ZipWithLinks,
+            ArtifactPackaging::Zip => Packaging::Zip,
+        },
     }
 }
 

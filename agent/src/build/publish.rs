@@ -1,8 +1,9 @@
 //! `UPLOAD_ARTIFACTS`: reports are read, collected artifacts go to where they are wanted.
 
-use std::path::{Component, Path, PathBuf};
+use std::io;
 
-use executor::protocol::Plan;
+use buildspec_parser::Buildspec;
+use executor::protocol::{Plan, channel};
 use jiff::Timestamp;
 
 use super::journal::{Collected, Journal};
@@ -12,7 +13,10 @@ use crate::artifacts;
 use crate::config::Config;
 use crate::data_directory::BuildDirectory;
 use crate::logs::AgentLog;
-use crate::model::{Artifact, ArtifactDestination, BuildRequest, PhaseContext, PhaseType, Status};
+use crate::model::{
+    Artifact, ArtifactDestination, BuildRequest, KeyParts, PhaseContext, PhaseType, Status, Wanted,
+    inner_path,
+};
 
 /// What is known when artifacts and reports are published.
 #[derive(Debug)]
@@ -21,6 +25,8 @@ pub(super) struct Upload<'a> {
     pub(super) request: &'a BuildRequest,
     /// Settings of the agent.
     pub(super) config: &'a Config,
+    /// What the buildspec says.
+    pub(super) buildspec: &'a Buildspec,
     /// What was carried out.
     pub(super) plan: &'a Plan,
     /// Where the collected files lie.
@@ -46,7 +52,7 @@ pub(super) async fn upload(
         .phases
         .enter(PhaseType::UploadArtifacts, Timestamp::now());
     let Reported { reports, failure } = report::reports(upload, journal, &mut log).await?;
-    let (stored, failed) = artifacts(upload, journal).await?;
+    let (stored, failed) = artifacts(upload, journal, &mut log).await?;
     // The first failure is the one reported.
     let failure = failure.or(failed);
     let status = if failure.is_none() {
@@ -77,28 +83,15 @@ pub(super) async fn upload(
 async fn artifacts(
     upload: &Upload<'_>,
     journal: &Journal<'_>,
+    log: &mut AgentLog,
 ) -> Result<(Vec<Artifact>, Option<PhaseContext>), Abort> {
-    let Upload {
-        request,
-        plan,
-        directory,
-        ..
-    } = upload;
+    let mut failure = unmatched(upload, log)?;
     let mut stored = Vec::new();
-    let mut failure = None;
-    for (index, artifact) in plan.artifacts.iter().enumerate() {
+    for (index, artifact) in upload.plan.artifacts.iter().enumerate() {
         let Some(collected) = journal.collected.get(&index) else {
             continue;
         };
-        match store(
-            request,
-            directory,
-            index,
-            artifact.identifier.as_deref(),
-            collected,
-        )
-        .await?
-        {
+        match store(upload, index, artifact.identifier.as_deref(), collected).await? {
             Ok(artifact) => stored.push(artifact),
             Err(context) => failure = failure.or(Some(context)),
         }
@@ -106,79 +99,109 @@ async fn artifacts(
     Ok((stored, failure))
 }
 
+/// Identifiers that are in the buildspec or in the settings only. CodeBuild does not document what
+/// happens: an artifact that nobody wants is ignored, one that cannot be had fails the build.
+fn unmatched(upload: &Upload<'_>, log: &mut AgentLog) -> io::Result<Option<PhaseContext>> {
+    let artifacts = upload.buildspec.artifacts.as_ref();
+    let in_buildspec: Vec<&str> = artifacts
+        .iter()
+        .flat_map(|artifacts| artifacts.secondary.iter())
+        .map(|(identifier, _)| identifier.value.as_str())
+        .collect();
+    let wanted = &upload.request.artifacts;
+    for identifier in &in_buildspec {
+        if *wanted != ArtifactDestination::None && wanted.settings(Some(identifier)) == Wanted::No {
+            log.line(&format!(
+                "Ignoring secondary artifacts {identifier}: the build has no artifact of this identifier"
+            ))?;
+        }
+    }
+    let missing = wanted
+        .secondary_identifiers()
+        .find(|identifier| !in_buildspec.contains(identifier));
+    Ok(missing.map(|identifier| {
+        let message = format!("no secondary artifact {identifier} in the buildspec");
+        PhaseContext::new("CLIENT_ERROR", message)
+    }))
+}
+
 /// Stores one artifact. The inner error is the build's, the outer one the agent's.
 async fn store(
-    request: &BuildRequest,
-    directory: &BuildDirectory,
+    upload: &Upload<'_>,
     index: usize,
     identifier: Option<&str>,
     collected: &Collected,
 ) -> Result<Result<Artifact, PhaseContext>, Abort> {
-    let name = match collected {
+    let (name, archive) = match collected {
         Collected::Failed(context) => return Ok(Err(context.clone())),
-        Collected::Complete { name } => name.as_deref(),
+        Collected::Complete { name, archive } => (name.as_deref(), archive.clone()),
     };
-    let ArtifactDestination::Directory(root) = &request.artifacts else {
+    let ArtifactDestination::Directory { root, .. } = &upload.request.artifacts else {
         return Err(anyhow::anyhow!("an artifact was collected that nobody asked for").into());
     };
-    let Some(destination) = destination(root, identifier, name) else {
+    let Some(key) = key(upload, identifier, name, archive.is_some()) else {
         let message = format!(
             "artifact name `{}` is not a path inside the artifact directory",
             name.unwrap_or_default()
         );
         return Ok(Err(PhaseContext::new("CLIENT_ERROR", message)));
     };
-    let source = directory.artifact(index);
+    let (source, destination) = (upload.directory.artifact(index), root.join(key));
     let location = destination.display().to_string();
-    let files =
-        tokio::task::spawn_blocking(move || artifacts::store_in_directory(&source, &destination))
-            .await??;
+    let is_archive = archive.is_some();
+    let store = move || {
+        if is_archive {
+            let archive = source.join(channel::ARCHIVE);
+            artifacts::store_as_file(&archive, &destination).map(|()| Vec::new())
+        } else {
+            artifacts::store_in_directory(&source, &destination)
+        }
+    };
+    let files = tokio::task::spawn_blocking(store).await??;
+    let (sha256sum, md5sum) = archive.map(|sums| (sums.sha256, sums.md5)).unzip();
     Ok(Ok(Artifact {
         artifact_identifier: identifier.map(str::to_owned),
         location,
         files,
+        sha256sum,
+        md5sum,
     }))
 }
 
-/// The directory of an artifact: the primary one's is the root, a secondary one's is named by its
-/// identifier; below it stands the name, if the buildspec has one. `None` for a name that leads
-/// somewhere else.
-fn destination(root: &Path, identifier: Option<&str>, name: Option<&str>) -> Option<PathBuf> {
-    let mut path = root.join(identifier.unwrap_or_default());
-    let name = Path::new(name.unwrap_or_default().trim_matches('/'));
-    for part in name.components() {
-        match part {
-            Component::Normal(part) => path.push(part),
-            Component::CurDir => {}
-            _ => return None,
+/// The place of an artifact below the artifact directory. In the simple layout the primary one's is the directory itself,
+/// a secondary one's is named by its identifier; below it stands the name, if the buildspec has one.
+/// An archive without a name has the project's. `None` for a name that leads somewhere else.
+fn key(
+    upload: &Upload<'_>,
+    identifier: Option<&str>,
+    name: Option<&str>,
+    is_archive: bool,
+) -> Option<String> {
+    let id = &upload.request.id;
+    let artifacts = upload.buildspec.artifacts.as_ref();
+    let artifacts = match identifier {
+        None => artifacts,
+        Some(identifier) => artifacts.and_then(|artifacts| {
+            let mut secondary = artifacts.secondary.iter();
+            let found = secondary.find(|(known, _)| known.value == identifier);
+            found.map(|(_, artifacts)| artifacts)
+        }),
+    };
+    let prefix = artifacts.and_then(|artifacts| artifacts.s3_prefix.as_ref());
+    match upload.request.artifacts.settings(identifier) {
+        Wanted::No => None,
+        Wanted::With(settings) => settings.key(&KeyParts {
+            project: &id.project,
+            build: id.uuid,
+            buildspec_name: name,
+            prefix: prefix.map(|prefix| prefix.value.as_str()),
+        }),
+        Wanted::Simply if is_archive => {
+            let name = name.map_or_else(|| id.project.to_string(), str::to_owned);
+            let name = name.trim_end_matches('/');
+            let name = name.strip_suffix(".zip").unwrap_or(name);
+            inner_path(&[identifier.unwrap_or_default(), &format!("{name}.zip")])
         }
-    }
-    Some(path)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_artifacts_name_is_a_path_below_its_directory() {
-        let root = Path::new("/out");
-        for (identifier, name, expected) in [
-            (None, None, Some("/out")),
-            (None, Some("v1/app"), Some("/out/v1/app")),
-            (Some("docs"), None, Some("/out/docs")),
-            (Some("docs"), Some("/v1/"), Some("/out/docs/v1")),
-            (None, Some("/"), Some("/out")),
-            (None, Some("../x"), None),
-            (None, Some("a/../../x"), None),
-        ] {
-            let path = destination(root, identifier, name);
-            // Compared as paths: a trailing slash means nothing.
-            assert_eq!(
-                path.as_deref(),
-                expected.map(Path::new),
-                "{identifier:?} {name:?}"
-            );
-        }
+        Wanted::Simply => inner_path(&[identifier.unwrap_or_default(), name.unwrap_or_default()]),
     }
 }

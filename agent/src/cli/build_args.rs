@@ -11,8 +11,9 @@ use nix::unistd::{Uid, User};
 
 use crate::config::{self, Config, PrivilegedMode};
 use crate::model::{
-    ArtifactDestination, BuildId, BuildRequest, BuildspecChoice, ComputeType, EnvironmentVariable,
-    NamedText, Overrides, Placement, ProjectName, SecondarySource, SourceLocation,
+    ArtifactDestination, ArtifactsType, BuildId, BuildRequest, BuildspecChoice, ComputeType,
+    EnvironmentVariable, NamedText, Overrides, Placement, ProjectName, SecondarySource,
+    SourceLocation,
 };
 
 /// Default build timeout (API, `BuildTimeOut`).
@@ -73,10 +74,14 @@ pub(super) struct BuildArgs {
 }
 
 impl BuildArgs {
-    /// Merges the arguments and the overrides into a request, without artifacts and on a copy of
-    /// the source. Arguments win: they are nearer.
-    pub(super) fn request(&self, config: &Config) -> anyhow::Result<BuildRequest> {
-        let overrides = match &self.overrides {
+    /// Merges the arguments and the overrides into a request on a copy of the source. Arguments win:
+    /// they are nearer.
+    pub(super) fn request(
+        &self,
+        config: &Config,
+        artifacts: ArtifactDestination,
+    ) -> anyhow::Result<BuildRequest> {
+        let mut overrides = match &self.overrides {
             Some(file) => Overrides::parse(&read_text(file)?)
                 .with_context(|| format!("{}", file.display()))?,
             None => Overrides::default(),
@@ -105,6 +110,7 @@ impl BuildArgs {
                 "`privilegedModeOverride`"
             }
         );
+        let artifacts = overridden_artifacts(artifacts, &mut overrides)?;
         let minutes = self.timeout.map(Duration::from_mins);
         let mut variables = overrides.environment_variables;
         variables.extend(environment(&self.environment, &self.env_file)?);
@@ -129,7 +135,7 @@ impl BuildArgs {
             masked_variables: self.masked.clone(),
             environment_variables: variables,
             timeout: minutes.or(overrides.timeout).unwrap_or(TIMEOUT),
-            artifacts: ArtifactDestination::None,
+            artifacts,
         })
     }
 
@@ -165,6 +171,38 @@ impl BuildArgs {
             Some(text) => Ok(BuildspecChoice::from_member(&text).unwrap_or_default()),
             None => Ok(BuildspecChoice::default()),
         }
+    }
+}
+
+/// The destination with the settings of the overrides. A directory stands for the bucket.
+fn overridden_artifacts(
+    destination: ArtifactDestination,
+    overrides: &mut Overrides,
+) -> anyhow::Result<ArtifactDestination> {
+    let (primary, secondary) = (
+        overrides.artifacts.take(),
+        overrides.secondary_artifacts.take(),
+    );
+    match (destination, primary, secondary) {
+        (destination, None, None) => Ok(destination),
+        (_, Some(settings), None) if settings.artifacts_type == ArtifactsType::NoArtifacts => {
+            Ok(ArtifactDestination::None)
+        }
+        (
+            ArtifactDestination::Directory {
+                root, packaging, ..
+            },
+            primary,
+            secondary,
+        ) => Ok(ArtifactDestination::Directory {
+            root,
+            packaging,
+            primary,
+            secondary,
+        }),
+        (ArtifactDestination::None, ..) => Err(anyhow!(
+            "`artifactsOverride` stores in S3, which is not supported yet: name a directory that stands for the bucket with --artifacts"
+        )),
     }
 }
 

@@ -9,6 +9,7 @@ use super::exit::{Exit, Failure};
 use super::{GlobalArgs, diagnostics, print};
 use crate::build::ResolveError;
 use crate::build::preview::{self, FilesPreview, PhasePreview, Preview, VariablePreview};
+use crate::model::ArtifactDestination;
 
 /// Files shown of one pattern; JSON has all of them.
 const FILES_SHOWN: usize = 10;
@@ -28,7 +29,8 @@ pub(super) struct PlanArgs {
 
 pub(super) fn run(args: &PlanArgs, global: &GlobalArgs) -> Result<Exit, Failure> {
     let config = global.config()?;
-    let request = args.build.request(&config).map_err(Failure::usage)?;
+    let request = args.build.request(&config, ArtifactDestination::None);
+    let request = request.map_err(Failure::usage)?;
     match preview::of(&request, &config) {
         Ok(preview) if args.json => {
             let mut json = serde_json::to_vec(&preview).map_err(Failure::fault)?;

@@ -14,7 +14,10 @@ use super::exit::{Exit, Failure, tell};
 use super::{GlobalArgs, diagnostics, signals, timings};
 use crate::build::{self, Abort, Outcome};
 use crate::logs::{JsonSink, LogSink, TextSink};
-use crate::model::{ArtifactDestination, Build, DetailedReport, Placement, SourceLocation, Status};
+use crate::model::{
+    ArtifactDestination, ArtifactPackaging, Build, DetailedReport, Placement, SourceLocation,
+    Status,
+};
 
 /// Runs one build of a source directory in a container
 ///
@@ -28,6 +31,9 @@ pub(super) struct RunArgs {
     /// Directory for the artifacts; without it none are collected
     #[arg(short, long, value_name = "DIR")]
     artifacts: Option<PathBuf>,
+    /// How artifacts are stored where the overrides say nothing
+    #[arg(long, value_enum, default_value_t, requires = "artifacts")]
+    packaging: ArtifactPackaging,
     /// Directory for the test reports and coverage as JSON, one file each
     #[arg(long, value_name = "DIR")]
     reports: Option<PathBuf>,
@@ -44,11 +50,14 @@ pub(super) struct RunArgs {
 
 pub(super) async fn run(args: RunArgs, global: &GlobalArgs) -> Result<Exit, Failure> {
     let config = global.config()?;
-    let mut request = args.build.request(&config).map_err(Failure::usage)?;
-    if let Some(directory) = args.artifacts {
-        let directory = std::path::absolute(directory).map_err(Failure::usage)?;
-        request.artifacts = ArtifactDestination::Directory(directory);
-    }
+    let directory = args.artifacts.map(std::path::absolute).transpose();
+    let artifacts = directory
+        .map_err(Failure::usage)?
+        .map_or(ArtifactDestination::None, |directory| {
+            ArtifactDestination::directory(directory, args.packaging)
+        });
+    let request = args.build.request(&config, artifacts);
+    let mut request = request.map_err(Failure::usage)?;
     if args.mount {
         let SourceLocation::Directory { placement, .. } = &mut request.source;
         *placement = Placement::InPlace;
@@ -113,6 +122,9 @@ fn report(outcome: Outcome, json: bool) -> Exit {
     }
     if !json {
         for artifact in &build.artifacts {
+            if artifact.sha256sum.is_some() {
+                tell(format_args!("artifact: {}", artifact.location));
+            }
             for file in &artifact.files {
                 let path = Path::new(&artifact.location).join(file);
                 // One line a file, whatever its name.

@@ -139,10 +139,16 @@ pub struct Artifact {
     /// Identifier of a secondary artifact; the primary one has none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub artifact_identifier: Option<String>,
-    /// Where it lies.
+    /// Where it lies: a directory, or the archive itself.
     pub location: String,
-    /// Its files, relative to the location, sorted.
+    /// Its files, relative to the location, sorted; none of an archive.
     pub files: Vec<String>,
+    /// SHA-256 of the archive, in hexadecimal digits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sha256sum: Option<String>,
+    /// MD5 of the archive, in hexadecimal digits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub md5sum: Option<String>,
 }
 
 /// Times are JSON numbers: seconds since 1970, whole milliseconds.

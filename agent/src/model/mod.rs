@@ -1,5 +1,6 @@
 //! What flows through the agent and what is stored: plain data in CodeBuild's words, no I/O.
 
+mod artifacts;
 mod build;
 mod compute_type;
 mod identifiers;
@@ -7,6 +8,10 @@ mod overrides;
 mod report;
 mod request;
 
+pub use artifacts::{
+    ArtifactDestination, ArtifactNamespace, ArtifactPackaging, ArtifactSettings, ArtifactsType,
+    BucketOwnerAccess, KeyParts, Wanted, inner_path,
+};
 pub use build::{Artifact, Build, BuildPhase, ExportedVariable, PhaseType};
 pub use compute_type::{ComputeType, UnknownComputeType};
 pub use executor::protocol::{PhaseContext, Status};
@@ -17,6 +22,6 @@ pub use report::{
     TestStatus, TestSummary,
 };
 pub use request::{
-    ArtifactDestination, BuildRequest, BuildspecChoice, EnvironmentVariable, NamedText, Placement,
-    SecondarySource, SourceLocation,
+    BuildRequest, BuildspecChoice, EnvironmentVariable, NamedText, Placement, SecondarySource,
+    SourceLocation,
 };

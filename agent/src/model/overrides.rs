@@ -1,27 +1,31 @@
 //! The overrides of one build: the input of `StartBuild` (API, `StartBuildInput`).
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::{ComputeType, EnvironmentVariable, UnknownComputeType};
+use super::{
+    ArtifactSettings, ArtifactsType, ComputeType, EnvironmentVariable, UnknownComputeType,
+};
 
 /// Members of `StartBuildInput` that are carried out.
-const SUPPORTED: [&str; 7] = [
+const SUPPORTED: [&str; 9] = [
+    "artifactsOverride",
     "buildspecOverride",
     "computeTypeOverride",
     "environmentVariablesOverride",
     "imageOverride",
     "privilegedModeOverride",
     "projectName",
+    "secondaryArtifactsOverride",
     "timeoutInMinutesOverride",
 ];
 
 /// Members of `StartBuildInput` that this version does not carry out. A build that asks for one is
 /// refused: running it otherwise than asked would be worse.
-const UNSUPPORTED: [&str; 27] = [
-    "artifactsOverride",
+const UNSUPPORTED: [&str; 25] = [
     "autoRetryLimitOverride",
     "buildStatusConfigOverride",
     "cacheOverride",
@@ -40,7 +44,6 @@ const UNSUPPORTED: [&str; 27] = [
     "queuedTimeoutInMinutesOverride",
     "registryCredentialOverride",
     "reportBuildStatusOverride",
-    "secondaryArtifactsOverride",
     "secondarySourcesOverride",
     "secondarySourcesVersionOverride",
     "serviceRoleOverride",
@@ -50,12 +53,19 @@ const UNSUPPORTED: [&str; 27] = [
     "sourceVersion",
 ];
 
+/// Most secondary artifacts of a build (service quotas).
+const MOST_SECONDARY_ARTIFACTS: usize = 12;
+
 /// Build timeouts that CodeBuild accepts, in minutes (API, `BuildTimeOut`).
 const TIMEOUT_MINUTES: std::ops::RangeInclusive<u64> = 5..=2160;
 
 /// What one build shall do otherwise than its project says.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Overrides {
+    /// `artifactsOverride`.
+    pub artifacts: Option<ArtifactSettings>,
+    /// `secondaryArtifactsOverride`; every identifier is there, and none twice.
+    pub secondary_artifacts: Option<Vec<ArtifactSettings>>,
     /// `projectName`.
     pub project_name: Option<String>,
     /// `buildspecOverride`: text or path; never empty.
@@ -180,6 +190,10 @@ impl Overrides {
                 _ => return Err(invalid(member, "has to be true or false")),
             },
             "timeoutInMinutesOverride" => self.timeout = Some(timeout(member, &value)?),
+            "artifactsOverride" => self.artifacts = Some(artifact(member, value)?),
+            "secondaryArtifactsOverride" => {
+                self.secondary_artifacts = Some(secondary_artifacts(member, value)?);
+            }
             _ => self.environment_variables = variables(member, value)?,
         }
         Ok(())
@@ -193,6 +207,53 @@ fn timeout(member: &str, value: &Value) -> Result<Duration, OverridesError> {
     let minutes =
         minutes.ok_or_else(|| invalid(member, "has to be a whole number from 5 to 2160"))?;
     Ok(Duration::from_secs(minutes * 60))
+}
+
+/// Reads the settings of an artifact. Empty strings and nulls stand for absent members.
+fn artifact(member: &str, mut value: Value) -> Result<ArtifactSettings, OverridesError> {
+    if let Value::Object(members) = &mut value {
+        members.retain(|_, value| !value.is_null() && value.as_str() != Some(""));
+    }
+    let settings: ArtifactSettings = serde_json::from_value(value)
+        .map_err(|error| invalid(member, format!("has to be a ProjectArtifacts: {error}")))?;
+    if settings.artifacts_type == ArtifactsType::Codepipeline {
+        return Err(invalid(
+            member,
+            "is of type CODEPIPELINE, for which there has to be a pipeline",
+        ));
+    }
+    Ok(settings)
+}
+
+fn secondary_artifacts(
+    member: &str,
+    value: Value,
+) -> Result<Vec<ArtifactSettings>, OverridesError> {
+    let Value::Array(values) = value else {
+        return Err(invalid(member, "has to be a list"));
+    };
+    if values.len() > MOST_SECONDARY_ARTIFACTS {
+        return Err(invalid(member, "has more than 12 artifacts"));
+    }
+    let mut known = HashSet::new();
+    let mut all = Vec::new();
+    for value in values {
+        let settings = artifact(member, value)?;
+        let Some(identifier) = settings.artifact_identifier.clone() else {
+            return Err(invalid(
+                member,
+                "has an artifact without artifactIdentifier",
+            ));
+        };
+        if !known.insert(identifier.clone()) {
+            return Err(invalid(
+                member,
+                format!("has the identifier `{identifier}` twice"),
+            ));
+        }
+        all.push(settings);
+    }
+    Ok(all)
 }
 
 fn variables(member: &str, value: Value) -> Result<Vec<EnvironmentVariable>, OverridesError> {
@@ -283,6 +344,22 @@ mod tests {
             (
                 r#"{"imageOverride": 1}"#,
                 "`imageOverride` has to be a string",
+            ),
+            (
+                r#"{"artifactsOverride": {"type": "S4"}}"#,
+                "`artifactsOverride` has to be a ProjectArtifacts",
+            ),
+            (
+                r#"{"artifactsOverride": {"type": "CODEPIPELINE"}}"#,
+                "has to be a pipeline",
+            ),
+            (
+                r#"{"secondaryArtifactsOverride": [{"type": "S3"}]}"#,
+                "without artifactIdentifier",
+            ),
+            (
+                r#"{"secondaryArtifactsOverride": [{"type": "S3", "artifactIdentifier": "a"}, {"type": "S3", "artifactIdentifier": "a"}]}"#,
+                "identifier `a` twice",
             ),
             (r#"{"timeoutInMinutesOverride": 4}"#, "from 5 to 2160"),
             (r#"{"timeoutInMinutesOverride": 5.5}"#, "whole number"),

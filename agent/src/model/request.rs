@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{BuildId, ComputeType};
+use super::{ArtifactDestination, BuildId, ComputeType};
 
 /// A build to run. All overrides are already applied: nothing later asks where a value came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -132,15 +132,6 @@ impl std::fmt::Debug for EnvironmentVariable {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(formatter, "{}=***", self.name)
     }
-}
-
-/// Where the artifacts of a build go.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ArtifactDestination {
-    /// Nowhere (`NO_ARTIFACTS`).
-    None,
-    /// Into a directory of this machine, which is made if needed.
-    Directory(PathBuf),
 }
 
 #[cfg(test)]

@@ -3,16 +3,18 @@
 //! All paths are looked up inside the container, by its own mounts and links: nothing the build
 //! has put there leads to the host.
 
-use std::collections::HashMap;
-use std::path::Path;
+use std::collections::{BTreeSet, HashMap};
+use std::fs;
+use std::path::{Component, Path, PathBuf};
 
 use executor::globs;
-use executor::protocol::{ArtifactPlan, Event, PhaseContext, channel};
+use executor::protocol::{ArchiveSums, ArtifactPlan, Event, Packaging, PhaseContext, channel};
 
 use super::Build;
 use super::copy::Destination;
 use super::evaluate::Unanswered;
 use super::find::{Files, Selection};
+use crate::archive::{self, Content, PackError};
 use crate::reason;
 use crate::supervisor::Fault;
 use crate::watch::Ending;
@@ -110,14 +112,43 @@ impl Build<'_> {
         let mut destination =
             Destination::create(self.channel, channel::ARTIFACTS, index, self.plan.owner)
                 .map_err(|error| copy_failed(Path::new(&index.to_string()), &error))?;
-        let bytes = self.copy(&mut destination, &files, u64::MAX)?;
+        let (files_count, bytes, archive) = if plan.packaging == Packaging::None {
+            let bytes = self.copy(&mut destination, &files, u64::MAX)?;
+            (files.len(), bytes, None)
+        } else {
+            let contents = contents(files, plan);
+            let sums = self.pack(&mut destination, &contents)?;
+            (contents.len(), sums.bytes, Some(sums))
+        };
         let collected = Event::ArtifactCollected {
             index,
             name: name.map(|name| self.supervisor.log.mask(&name)),
-            files: files.len() as u64,
+            files: files_count as u64,
             bytes,
+            archive,
         };
         Ok(self.event(&collected)?)
+    }
+
+    /// Packs files into an archive in the channel.
+    fn pack(
+        &mut self,
+        destination: &mut Destination,
+        files: &[(PathBuf, Content)],
+    ) -> Result<ArchiveSums, Failure> {
+        let cannot_write = |error| Failure::Client(archive_failed(&error));
+        let target = destination
+            .create_file(Path::new(channel::ARCHIVE))
+            .map_err(cannot_write)?;
+        let look = || match self.supervisor.look()? {
+            Some(ending) => Err(Failure::Cut(ending)),
+            None => Ok(()),
+        };
+        archive::pack(files, target, look).map_err(|error| match error {
+            PackError::File(path, error) => copy_failed(&path, &error),
+            PackError::Archive(error) => cannot_write(error),
+            PackError::Cut(failure) => failure,
+        })
     }
 
     /// Copies files into the channel and gives their size. More than `limit_bytes` together are a
@@ -157,6 +188,49 @@ impl Build<'_> {
         }
         Ok(bytes)
     }
+}
+
+/// What an archive holds: files, and the links that stay links.
+fn contents(files: Files, plan: &ArtifactPlan) -> Vec<(PathBuf, Content)> {
+    let keeps_links = plan.packaging == Packaging::ZipWithLinks && !plan.discard_paths;
+    let names: BTreeSet<PathBuf> = files.keys().cloned().collect();
+    let content = |(name, source): (PathBuf, PathBuf)| {
+        let link = keeps_links.then(|| fs::read_link(&source).ok()).flatten();
+        let inner = link.filter(|link| leads_inside(&name, link, &names));
+        match inner {
+            Some(link) => Some((name, Content::Link(link))),
+            // A link to a directory outside of the artifact has no content to take.
+            None if source.is_dir() => None,
+            None => Some((name, Content::File(source))),
+        }
+    };
+    files.into_iter().filter_map(content).collect()
+}
+
+/// Whether a link called `name` leads to one of the names, or to a directory some of them are in.
+fn leads_inside(name: &Path, link: &Path, names: &BTreeSet<PathBuf>) -> bool {
+    let mut target = name.parent().unwrap_or(Path::new("")).to_owned();
+    for part in link.components() {
+        let is_inside = match part {
+            Component::Normal(part) => {
+                target.push(part);
+                true
+            }
+            Component::CurDir => true,
+            Component::ParentDir => target.pop(),
+            Component::RootDir | Component::Prefix(_) => false,
+        };
+        if !is_inside {
+            return false;
+        }
+    }
+    let next = names.range(target.clone()..).next();
+    next.is_some_and(|next| next.starts_with(&target))
+}
+
+fn archive_failed(error: &std::io::Error) -> String {
+    let reason = reason::text(error);
+    format!("cannot write the artifact's archive: {reason}")
 }
 
 pub(super) fn copy_failed(path: &Path, error: &std::io::Error) -> Failure {

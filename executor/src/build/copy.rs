@@ -48,6 +48,20 @@ impl Destination {
     /// Starts copying the file at `source` to the relative path `target`. An earlier file of the
     /// same path is replaced.
     pub(super) fn open(&mut self, source: &Path, target: &Path) -> io::Result<Copying> {
+        let source = OpenOptions::new()
+            .read(true)
+            .custom_flags(libc::O_NONBLOCK)
+            .open(source)?;
+        let metadata = source.metadata()?;
+        Ok(Copying {
+            source,
+            target: self.create_file(target)?,
+            metadata,
+        })
+    }
+
+    /// Makes an empty file at the relative path `target`, in the place of an earlier one.
+    pub(super) fn create_file(&mut self, target: &Path) -> io::Result<File> {
         let mut parents: Vec<&Path> = target.ancestors().skip(1).collect();
         parents.pop();
         for parent in parents.into_iter().rev() {
@@ -56,28 +70,15 @@ impl Destination {
                 self.made.insert(parent.to_owned());
             }
         }
-        let source = OpenOptions::new()
-            .read(true)
-            .custom_flags(libc::O_NONBLOCK)
-            .open(source)?;
-        let metadata = source.metadata()?;
         let flags = OFlag::O_WRONLY
             | OFlag::O_CREAT
             | OFlag::O_TRUNC
             | OFlag::O_NOFOLLOW
             | OFlag::O_CLOEXEC;
-        let target = fcntl::openat(
-            &self.directory,
-            target,
-            flags,
-            Mode::S_IRUSR | Mode::S_IWUSR,
-        )?;
-        Ok(Copying {
-            source,
-            target: File::from(target),
-            metadata,
-            owner: self.owner,
-        })
+        let mode = Mode::S_IRUSR | Mode::S_IWUSR;
+        let file = File::from(fcntl::openat(&self.directory, target, flags, mode)?);
+        give(&file, self.owner)?;
+        Ok(file)
     }
 }
 
@@ -87,7 +88,6 @@ pub(super) struct Copying {
     source: File,
     target: File,
     metadata: Metadata,
-    owner: Owner,
 }
 
 impl Copying {
@@ -96,10 +96,9 @@ impl Copying {
         io::copy(&mut (&self.source).take(STEP_BYTES), &mut self.target)
     }
 
-    /// Gives the copy the mode, the time and the owner it shall have.
+    /// Gives the copy the mode and the time it shall have.
     pub(super) fn finish(self) -> io::Result<()> {
         self.target.set_modified(self.metadata.modified()?)?;
-        give(&self.target, self.owner)?;
         // The agent has to read what it packs.
         let mode = self.metadata.permissions().mode() & 0o777 | 0o400;
         stat::fchmod(&self.target, Mode::from_bits_truncate(mode))?;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use executor::globs::{self, FileGlob, Pattern};
-use executor::protocol::{ArtifactPlan, ReportPlan};
+use executor::protocol::{ArtifactPlan, Packaging, ReportPlan};
 use walkdir::WalkDir;
 
 use super::Build;
@@ -21,6 +21,8 @@ pub(super) struct Selection<'a> {
     files: &'a [String],
     excluded: &'a [String],
     base: Option<&'a str>,
+    /// Whether a link to a directory is taken like a file.
+    directory_links: bool,
 }
 
 impl<'a> From<&'a ArtifactPlan> for Selection<'a> {
@@ -29,6 +31,7 @@ impl<'a> From<&'a ArtifactPlan> for Selection<'a> {
             files: &plan.files,
             excluded: &plan.exclude_paths,
             base: plan.base_directory.as_deref(),
+            directory_links: plan.packaging == Packaging::ZipWithLinks,
         }
     }
 }
@@ -39,6 +42,7 @@ impl<'a> From<&'a ReportPlan> for Selection<'a> {
             files: &plan.files,
             excluded: &[],
             base: plan.base_directory.as_deref(),
+            directory_links: false,
         }
     }
 }
@@ -66,6 +70,7 @@ struct Patterns {
     base: String,
     files: Vec<String>,
     excluded: Vec<String>,
+    directory_links: bool,
 }
 
 impl Patterns {
@@ -77,6 +82,7 @@ impl Patterns {
             base: selection.base.map_or_else(|| ".".to_owned(), expand),
             files: all(selection.files),
             excluded: all(selection.excluded),
+            directory_links: selection.directory_links,
         }
     }
 }
@@ -102,7 +108,8 @@ impl Build<'_> {
         plan: &ArtifactPlan,
         variables: &HashMap<String, String>,
     ) -> Result<Files, Failure> {
-        let matches = self.matches(&plan.into(), variables)?.into_iter();
+        let selection = Selection::from(plan);
+        let matches = self.matches(&selection, variables)?.into_iter();
         let files = matches.map(|Match { relative, path }| {
             let target = match relative.file_name() {
                 Some(name) if plan.discard_paths => PathBuf::from(name),
@@ -169,6 +176,9 @@ impl Build<'_> {
         let excluded: Vec<Pattern> = excluded
             .filter_map(|entry| directory.pattern(entry))
             .collect();
+        let is_wanted = |path: &Path| {
+            path.is_file() || (patterns.directory_links && path.is_symlink() && path.exists())
+        };
         let mut files = Vec::new();
         for entry in &patterns.files {
             if let Some(ending) = self.supervisor.look()? {
@@ -177,9 +187,9 @@ impl Build<'_> {
             self.shown_line("Expanding", entry)?;
             match directory.pattern(entry) {
                 Some(Pattern::Glob(glob)) => {
-                    files.extend(found(&directory.path, &glob, None, Path::is_file));
+                    files.extend(found(&directory.path, &glob, None, is_wanted));
                 }
-                Some(Pattern::Literal(path)) if directory.path.join(&path).is_file() => {
+                Some(Pattern::Literal(path)) if is_wanted(&directory.path.join(&path)) => {
                     files.push(PathBuf::from(path));
                 }
                 _ => self.shown_line("Skipping invalid file path", entry)?,

@@ -15,6 +15,9 @@ pub const SPOOL: &str = "spool";
 /// and gives them to [`Plan::owner`](super::Plan::owner).
 pub const ARTIFACTS: &str = "artifacts";
 
+/// The archive of a packed artifact, relative to the artifact's directory.
+pub const ARCHIVE: &str = "archive.zip";
+
 /// Directory of staged report files, relative to the channel: one directory for each report, named by
 /// its index from 0, in which every file has the path it has in the container.
 pub const REPORTS: &str = "reports";

@@ -64,6 +64,8 @@ pub enum Event {
         files: u64,
         /// Their size together, in bytes.
         bytes: u64,
+        /// The archive they were packed into, where the plan wants one.
+        archive: Option<ArchiveSums>,
     },
     /// One artifact could not be collected; those after it are not tried. The code is
     /// `BUILD_TIMED_OUT` where the time of the build was up.
@@ -97,6 +99,18 @@ pub enum Event {
         /// reference).
         upload: bool,
     },
+}
+
+/// A packed artifact (API, `BuildArtifacts`).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ArchiveSums {
+    /// Its size.
+    pub bytes: u64,
+    /// Its SHA-256, in hexadecimal digits.
+    pub sha256: String,
+    /// Its MD5, in hexadecimal digits.
+    pub md5: String,
 }
 
 /// How a build or a phase ended (API, `StatusType`).

@@ -10,9 +10,9 @@ mod order;
 mod plan;
 pub mod spool;
 
-pub use event::{CommandUsage, Event, Exit, PhaseContext, Status};
+pub use event::{ArchiveSums, CommandUsage, Event, Exit, PhaseContext, Status};
 pub use order::{Order, OrderError, decode_order, write_order};
 pub use plan::{
-    ArtifactPlan, CommandList, OnFailure, Owner, Phase, PhasePlan, Plan, ReportPlan, Reports,
-    RuntimeSelection, Secret, ShellKind, StateCarrying, Variable,
+    ArtifactPlan, CommandList, OnFailure, Owner, Packaging, Phase, PhasePlan, Plan, ReportPlan,
+    Reports, RuntimeSelection, Secret, ShellKind, StateCarrying, Variable,
 };

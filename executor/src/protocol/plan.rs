@@ -244,6 +244,22 @@ pub struct ArtifactPlan {
     pub discard_paths: bool,
     /// Name, evaluated by the shell in the build's environment.
     pub name: Option<String>,
+    /// How the files are handed over.
+    pub packaging: Packaging,
+}
+
+/// How the files of an artifact are handed over (API, `ArtifactPackaging`).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Packaging {
+    /// As a tree of files.
+    #[default]
+    None,
+    /// As one ZIP archive, with the links inside it followed.
+    Zip,
+    /// As one ZIP archive in which links that lead to somewhere in it stay links (buildspec reference,
+    /// artifacts/enable-symlinks).
+    ZipWithLinks,
 }
 
 /// A numeric user and group on the host.

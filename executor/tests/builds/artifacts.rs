@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 
-use executor::protocol::{ArtifactPlan, Event, Status};
+use executor::protocol::{ArtifactPlan, Event, Packaging, Status};
 use walkdir::WalkDir;
 
 use crate::harness::{Outcome, Root};
@@ -17,6 +17,7 @@ fn artifact(files: &[&str]) -> ArtifactPlan {
         base_directory: None,
         discard_paths: false,
         name: None,
+        packaging: Packaging::None,
     }
 }
 
@@ -103,6 +104,7 @@ fn files_are_collected_by_literal_and_pattern() {
             name: Some("out-d-x y".to_owned()),
             files: 4,
             bytes,
+            archive: None,
         }));
 }
 

@@ -2,6 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
+use std::io::{Cursor, Read};
+
+use zip::ZipArchive;
 
 use super::Expectation;
 use crate::{Finished, normalise};
@@ -41,6 +44,7 @@ pub(super) fn differences(
         let text = |(path, content): (&String, &Vec<u8>)| {
             (path.clone(), String::from_utf8_lossy(content).into_owned())
         };
+        let artifacts = unpacked(artifacts);
         differences.compare("artifacts", files, &artifacts.iter().map(text).collect());
     }
     let log = normalise(&finished.log()).replace("[Container] <time> ", "[Container] ");
@@ -56,6 +60,33 @@ pub(super) fn differences(
         differences.0.push(format!("log:\n{log}"));
     }
     differences.0
+}
+
+/// The files, with the entries of the archives in their place.
+fn unpacked(files: &BTreeMap<String, Vec<u8>>) -> BTreeMap<String, Vec<u8>> {
+    let mut unpacked = BTreeMap::new();
+    for (path, content) in files {
+        let Ok(mut archive) = ZipArchive::new(Cursor::new(content)) else {
+            unpacked.insert(path.clone(), content.clone());
+            continue;
+        };
+        for index in 0..archive.len() {
+            let mut entry = archive.by_index(index).expect("the archive is whole");
+            let is_executable = entry.unix_mode().is_some_and(|mode| mode & 0o111 != 0);
+            let mut name = format!("{path}/{}", entry.name().expect("names are text"));
+            let mut content = Vec::new();
+            if entry.is_symlink() {
+                content.extend_from_slice(b"-> ");
+            } else if is_executable {
+                name.push_str(" (executable)");
+            }
+            entry
+                .read_to_end(&mut content)
+                .expect("the checksums are right");
+            unpacked.insert(name, content);
+        }
+    }
+    unpacked
 }
 
 /// An expectation that ends in `…` says nothing of the rest: so much of the text is cut off.

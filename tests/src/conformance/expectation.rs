@@ -43,7 +43,8 @@ pub struct Expectation {
     pub output: Option<Vec<String>>,
     /// All exported variables.
     pub exported: Option<BTreeMap<String, String>>,
-    /// All files of the primary artifact, with their contents.
+    /// All files of the artifacts, with their contents. An archive stands for its entries:
+    /// `a.zip/path`, for an executable file `a.zip/path (executable)`; a link has `-> target` as content.
     pub artifacts: Option<BTreeMap<String, String>>,
 }
 

@@ -6,13 +6,10 @@ use std::time::Duration;
 
 use tests::{Project, engine};
 
-use super::{Row, in_turns, median, timed};
+use super::{LONG_TURNS, Row, in_turns, median, timed};
 
 /// Turns of measurements that take less than a second or two.
 const SHORT_TURNS: usize = 9;
-
-/// Turns of measurements that take longer.
-const LONG_TURNS: usize = 3;
 
 /// Commands in the build that shows the cost of one.
 const COMMANDS: u32 = 200;

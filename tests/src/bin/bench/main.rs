@@ -4,11 +4,15 @@
 //! do. Agent and peer take turns, so that a busy moment hits both, and medians are compared.
 //! Ends with 0 whatever the numbers are: they are for a person to judge.
 
+mod archive;
 mod builds;
 mod parser;
 
 use std::io::{self, Write};
 use std::time::{Duration, Instant};
+
+/// Turns of measurements that take longer than a second or two.
+const LONG_TURNS: usize = 3;
 
 fn main() -> io::Result<()> {
     let mut out = io::stdout().lock();
@@ -22,6 +26,7 @@ fn main() -> io::Result<()> {
         builds::one_command,
         builds::output,
         builds::memory,
+        archive::archive,
         parser::buildspec,
         parser::hostile,
     ] {
