@@ -6,7 +6,7 @@ mod build;
 mod channel;
 mod clock;
 mod control;
-
+mod digest;
 mod grant;
 mod life;
 mod log;
@@ -22,8 +22,10 @@ mod setup;
 mod shell;
 mod supervisor;
 mod sys;
+mod tools;
 mod untrusted;
 mod users;
+mod walk;
 mod watch;
 
 use std::env;
@@ -42,10 +44,13 @@ usage: executor [--cut-off-neighbours]   run a build as first process of a conta
        executor --version";
 
 fn main() -> ExitCode {
-    let arguments: Vec<String> = env::args_os()
-        .skip(1)
-        .map(|argument| argument.to_string_lossy().into_owned())
-        .collect();
+    let mut arguments = env::args_os().map(|argument| argument.to_string_lossy().into_owned());
+    let program = PathBuf::from(arguments.next().unwrap_or_default());
+    let arguments: Vec<String> = arguments.collect();
+    let name = program.file_name().unwrap_or_default().to_string_lossy();
+    if let Some(code) = tools::run(&name, &arguments) {
+        return code;
+    }
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments[..] {
         [] => life::live("/".into(), Confinement::Container(Neighbours::Reachable)),

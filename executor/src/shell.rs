@@ -20,8 +20,8 @@ use crate::places::Places;
 use crate::sys::Identity;
 use crate::untrusted;
 
-/// Added to the end of PATH, as in CodeBuild.
-const USER_PROGRAMS: &str = "/codebuild/user/bin";
+/// Added to the end of PATH: CodeBuild's programs, and last, as in CodeBuild, the user's.
+const PROGRAMS: &str = "/codebuild/readonly/bin:/codebuild/user/bin";
 
 /// Longest path that is taken from `dir.txt`, in bytes.
 const LONGEST_DIRECTORY: u64 = 64 * 1024;
@@ -61,7 +61,7 @@ impl Shell {
         if !path.is_empty() {
             path.push(":");
         }
-        path.push(USER_PROGRAMS);
+        path.push(PROGRAMS);
         Self {
             program: match plan.shell {
                 ShellKind::Sh => "/bin/sh",

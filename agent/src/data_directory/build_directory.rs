@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, Permissions};
 use std::io;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 use executor::protocol::channel;
@@ -71,7 +71,12 @@ impl BuildDirectory {
         let program = self.readonly().join("bin/executor");
         fs::hard_link(executor, &program)
             .or_else(|_| fs::copy(executor, &program).map(drop))
-            .map_err(DirectoryError::new("create", &program))
+            .map_err(DirectoryError::new("create", &program))?;
+        for name in channel::TOOLS {
+            let link = self.readonly().join("bin").join(name);
+            symlink("executor", &link).map_err(DirectoryError::new("create", &link))?;
+        }
+        Ok(())
     }
 
     /// The directory itself.

@@ -10,6 +10,8 @@ use executor::protocol::ArchiveSums;
 use md5::Md5;
 use sha2::{Digest, Sha256};
 
+use crate::digest::hexadecimal;
+
 /// How much is handed on at a time, in bytes.
 const PIECE_BYTES: usize = 256 * 1024;
 
@@ -105,19 +107,6 @@ impl Summer {
             .join()
             .map_err(|_| io::Error::other("a sum's thread has ended"))
     }
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    const DIGITS: [char; 16] = [
-        '0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f',
-    ];
-    let digits = |byte: &u8| {
-        [
-            DIGITS[usize::from(byte >> 4)],
-            DIGITS[usize::from(byte & 15)],
-        ]
-    };
-    bytes.iter().flat_map(digits).collect()
 }
 
 #[cfg(test)]

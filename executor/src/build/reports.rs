@@ -12,10 +12,11 @@ use super::Build;
 use super::artifacts::{Failure, copy_failed};
 use super::copy::Destination;
 use super::evaluate::Unanswered;
-use super::find::{Files, Match, Selection, found};
+use super::find::{Files, Match, Selection};
 use super::recognise;
 use crate::supervisor::Fault;
 use crate::untrusted;
+use crate::walk::found;
 use crate::watch::Ending;
 
 /// Most files of one report.

@@ -35,3 +35,12 @@ pub const EXIT_ORDER: i32 = 111;
 
 /// Exit code of an executor that can no longer write the spool, usually because the disk is full.
 pub const EXIT_SPOOL: i32 = 112;
+
+/// Names by which the executor is a program of the build.
+pub const TOOLS: [&str; 5] = [
+    "codebuild-breakpoint",
+    "codebuild-glob-search",
+    "codebuild-hash-files",
+    "codebuild-resume",
+    "codebuild-tests-run",
+];
