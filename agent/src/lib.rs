@@ -13,5 +13,6 @@ pub mod logs;
 pub mod model;
 pub mod reports;
 pub mod runtimes;
+pub mod secrets;
 pub mod source;
 pub mod worker;

@@ -16,6 +16,7 @@ const FLOORS: [&[&str]; 6] = [
         "logs",
         "reports",
         "runtimes",
+        "secrets",
         "source",
     ],
     &["config"],

@@ -15,6 +15,7 @@ mod network;
 mod output;
 mod overrides;
 mod reports;
+mod secrets;
 mod state;
 mod stopping;
 mod success;

@@ -83,8 +83,12 @@ fn what_cannot_be_carried_out_is_refused_by_name_before_anything_runs() {
             "`timeoutInMinutesOverride`",
         ),
         (
-            r#"{"environmentVariablesOverride": [{"name": "SECRET", "value": "x", "type": "PARAMETER_STORE"}]}"#,
+            r#"{"environmentVariablesOverride": [{"name": "SECRET", "value": "", "type": "SECRETS_MANAGER"}]}"#,
             "`SECRET`",
+        ),
+        (
+            r#"{"artifactsOverride": {"type": "CODEPIPELINE"}}"#,
+            "`artifactsOverride`",
         ),
     ] {
         let finished = run_with(&echoing_a(), overrides);

@@ -3,13 +3,15 @@
 use std::collections::{BTreeMap, HashSet};
 
 use buildspec_parser::Buildspec;
+use buildspec_parser::model::SecretReference;
 use buildspec_parser::plan::{self, ValueSource};
 use executor::protocol::Variable;
 use serde::Serialize;
 
-use super::Abort;
+use super::{Abort, Tools};
 use crate::config::Config;
-use crate::model::BuildRequest;
+use crate::model::{BuildRequest, VariableValue};
+use crate::secrets::SecretsFile;
 
 /// Where a variable comes from, weakest first: a later one replaces an earlier one of the same name
 /// (user guide, "Environment variables in build environments").
@@ -26,36 +28,72 @@ pub enum Origin {
     BuiltIn,
 }
 
-/// The variables to set over the image's own, weakest first. A value that would have to be looked
-/// up somewhere ends the build: no such provider is there yet.
+/// What a variable is set to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Setting {
+    /// This text.
+    Plain(String),
+    /// The parameter of this name in Parameter Store.
+    ParameterStore(String),
+    /// A value in Secrets Manager.
+    SecretsManager(SecretReference),
+}
+
+/// The variables of a build, looked up.
+#[derive(Debug)]
+pub(super) struct Environment {
+    /// The variables to set over the image's own, each name once.
+    pub(super) variables: Vec<Variable>,
+    /// Names of those whose values must not appear in the log.
+    pub(super) secret: HashSet<String>,
+}
+
+/// Puts the variables together. A stored value that cannot be looked up ends the build.
 pub(super) fn variables(
     request: &BuildRequest,
     buildspec: &Buildspec,
     source_directory: &str,
-    config: &Config,
-) -> Result<Vec<Variable>, Abort> {
-    let given: HashSet<&str> = request
-        .environment_variables
-        .iter()
-        .map(|variable| variable.name.as_str())
-        .collect();
-    for variable in plan::variables(buildspec)
-        .iter()
-        .filter(|variable| !given.contains(variable.name))
-    {
-        let (code, section) = match variable.value {
-            ValueSource::Plain(_) => continue,
-            ValueSource::ParameterStore(_) => ("Decrypted Variables Error", "parameter-store"),
-            ValueSource::SecretsManager(_) => ("Secrets Manager Error", "secrets-manager"),
+    tools: &Tools,
+) -> Result<Environment, Abort> {
+    let layers = layers(request, buildspec, source_directory, &tools.config);
+    let mut environment = Environment {
+        variables: Vec::new(),
+        secret: HashSet::new(),
+    };
+    for (name, (_, setting)) in strongest(layers) {
+        let value = match setting {
+            Setting::Plain(value) => value,
+            stored => {
+                environment.secret.insert(name.clone());
+                look_up(&name, &stored, tools.secrets.as_ref())?
+            }
         };
-        let name = variable.name;
+        environment.variables.push(Variable { name, value });
+    }
+    Ok(environment)
+}
+
+/// Looks a stored value up. Status codes: user guide, "Troubleshooting", and logs of the service.
+fn look_up(name: &str, setting: &Setting, secrets: Option<&SecretsFile>) -> Result<String, Abort> {
+    let (code, section) = match setting {
+        Setting::Plain(value) => return Ok(value.clone()),
+        Setting::ParameterStore(_) => ("Decrypted Variables Error", "parameter-store"),
+        Setting::SecretsManager(_) => ("Secrets Manager Error", "secrets-manager"),
+    };
+    let Some(secrets) = secrets else {
         let message = format!(
-            "env/{section} is not supported yet: give {name} a value with --env {name}=… to run this build"
+            "env/{section} of AWS is not supported yet: give {name} a value with --env {name}=…, or all of them with --secrets-file"
         );
         return Err(Abort::failed(code, message));
+    };
+    let found = match setting {
+        Setting::SecretsManager(reference) => secrets.secret(reference),
+        Setting::ParameterStore(name) | Setting::Plain(name) => secrets.parameter(name),
+    };
+    match found {
+        Ok(value) => Ok(value.expose().to_owned()),
+        Err(error) => Err(Abort::failed(code, error.to_string())),
     }
-    let layers = layers(request, buildspec, source_directory, config);
-    Ok(layers.into_iter().map(|(_, variable)| variable).collect())
 }
 
 /// The built-in variables of further sources.
@@ -71,34 +109,42 @@ pub(super) fn of_secondary_sources<'s>(
     })
 }
 
-/// All plain variables with their origins, weakest first.
+/// All variables with their origins, weakest first.
 pub(super) fn layers(
     request: &BuildRequest,
     buildspec: &Buildspec,
     source_directory: &str,
     config: &Config,
-) -> Vec<(Origin, Variable)> {
-    let of_buildspec = buildspec.env.variables.iter().map(|(name, value)| {
-        (
-            Origin::Buildspec,
-            variable(&name.value, value.value.clone()),
-        )
+) -> Vec<(Origin, String, Setting)> {
+    let of_buildspec = plan::variables(buildspec).into_iter().map(|variable| {
+        let setting = match variable.value {
+            ValueSource::Plain(text) => Setting::Plain(text.to_owned()),
+            ValueSource::ParameterStore(name) => Setting::ParameterStore(name.to_owned()),
+            ValueSource::SecretsManager(secret) => Setting::SecretsManager(secret.clone()),
+        };
+        (Origin::Buildspec, variable.name.to_owned(), setting)
     });
-    let of_request = request
-        .environment_variables
-        .iter()
-        .map(|given| (Origin::Start, variable(&given.name, given.value.clone())));
+    let of_request = request.environment_variables.iter().map(|given| {
+        let setting = match &given.value {
+            VariableValue::Plaintext(text) => Setting::Plain(text.clone()),
+            VariableValue::ParameterStore(name) => Setting::ParameterStore(name.clone()),
+            VariableValue::SecretsManager(secret) => Setting::SecretsManager(secret.clone()),
+        };
+        (Origin::Start, given.name.clone(), setting)
+    });
     let built_in = built_in(request, source_directory, config)
         .into_iter()
-        .map(|variable| (Origin::BuiltIn, variable));
+        .map(|Variable { name, value }| (Origin::BuiltIn, name, Setting::Plain(value)));
     of_buildspec.chain(of_request).chain(built_in).collect()
 }
 
 /// The strongest of each name, in the order of the names.
-pub(super) fn strongest(layers: Vec<(Origin, Variable)>) -> BTreeMap<String, (Origin, String)> {
+pub(super) fn strongest(
+    layers: Vec<(Origin, String, Setting)>,
+) -> BTreeMap<String, (Origin, Setting)> {
     layers
         .into_iter()
-        .map(|(origin, Variable { name, value })| (name, (origin, value)))
+        .map(|(origin, name, setting)| (name, (origin, setting)))
         .collect()
 }
 

@@ -26,6 +26,7 @@ use crate::data_directory::{BuildDirectory, DataDirectory};
 use crate::docker::Engine;
 use crate::logs::{AgentLog, LogSink};
 use crate::model::{Artifact, Build, BuildRequest, DetailedReport, PhaseType, Status};
+use crate::secrets::SecretsFile;
 pub use abort::Abort;
 pub use environment::Origin;
 use journal::Journal;
@@ -41,6 +42,8 @@ pub struct Tools {
     pub engine: Engine,
     /// Where builds keep what they need on this machine.
     pub data: DataDirectory,
+    /// Stored values that stand for those of AWS, if there are any.
+    pub secrets: Option<SecretsFile>,
 }
 
 /// A build that is over.
@@ -131,9 +134,10 @@ async fn steps(
     let buildspec = resolve::buildspec(request, directory, &checkout, &mut log)?;
     log.line("Processing environment variables")?;
     let mut environment =
-        environment::variables(request, &buildspec, checkout.in_container(), &tools.config)?;
-    environment.extend(environment::of_secondary_sources(checkout.secondary()));
-    let runtimes = runtimes::select(&buildspec, &environment, &container).await?;
+        environment::variables(request, &buildspec, checkout.in_container(), tools)?;
+    let of_sources = environment::of_secondary_sources(checkout.secondary());
+    environment.variables.extend(of_sources);
+    let runtimes = runtimes::select(&buildspec, &environment.variables, &container).await?;
     let given = plan::Given {
         environment,
         runtimes,

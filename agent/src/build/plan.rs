@@ -10,6 +10,7 @@ use executor::protocol::{
 use nix::unistd::{getegid, geteuid};
 
 use super::checkout::Checkout;
+use super::environment::Environment;
 use crate::model::{ArtifactDestination, ArtifactPackaging, BuildRequest};
 
 /// Segments the spool may have before the build's output is held back: 1 GiB.
@@ -21,8 +22,8 @@ pub(super) const GRACE: Duration = Duration::from_secs(10);
 /// What the steps before have found out.
 #[derive(Debug)]
 pub(super) struct Given {
-    /// The variables, weakest first.
-    pub(super) environment: Vec<Variable>,
+    /// The variables.
+    pub(super) environment: Environment,
     /// The selected runtimes; `None` if the image does not support the choice.
     pub(super) runtimes: Option<Vec<RuntimeSelection>>,
     /// Program and arguments of the image that have to run first.
@@ -49,7 +50,7 @@ pub(super) fn of(
         first_sequence: next.1,
         segment_limit: SEGMENT_LIMIT,
         secrets: secrets(request, &environment),
-        environment,
+        environment: environment.variables,
         source_directory: checkout.in_container().to_owned(),
         shell: match buildspec.env.shell.as_ref().map(|shell| shell.value) {
             Some(Shell::Bash) => ShellKind::Bash,
@@ -76,10 +77,15 @@ pub(super) fn of(
     }
 }
 
-/// The values that must not appear in the log: those of the variables the request names.
-fn secrets(request: &BuildRequest, environment: &[Variable]) -> Vec<Secret> {
-    let is_masked = |variable: &&Variable| request.masked_variables.contains(&variable.name);
+/// The values that must not appear in the log: stored ones, and those of the variables the request
+/// names.
+fn secrets(request: &BuildRequest, environment: &Environment) -> Vec<Secret> {
+    let is_masked = |variable: &&Variable| {
+        request.masked_variables.contains(&variable.name)
+            || environment.secret.contains(&variable.name)
+    };
     environment
+        .variables
         .iter()
         .filter(is_masked)
         .map(|variable| Secret::new(variable.value.clone()))

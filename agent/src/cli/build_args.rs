@@ -13,7 +13,7 @@ use crate::config::{self, Config, PrivilegedMode};
 use crate::model::{
     ArtifactDestination, ArtifactsType, BuildId, BuildRequest, BuildspecChoice, ComputeType,
     EnvironmentVariable, NamedText, Overrides, Placement, ProjectName, SecondarySource,
-    SourceLocation,
+    SourceLocation, VariableValue,
 };
 
 /// Default build timeout (API, `BuildTimeOut`).
@@ -278,7 +278,7 @@ fn variable(text: &str) -> anyhow::Result<Option<EnvironmentVariable>> {
     );
     Ok(value.map(|value| EnvironmentVariable {
         name: name.to_owned(),
-        value,
+        value: VariableValue::Plaintext(value),
     }))
 }
 
@@ -300,7 +300,10 @@ mod tests {
         let variables = environment(&["A=2".to_owned()], &[file.path().to_owned()]).unwrap();
         let pairs: Vec<_> = variables
             .iter()
-            .map(|v| (v.name.as_str(), v.value.as_str()))
+            .map(|v| match &v.value {
+                VariableValue::Plaintext(value) => (v.name.as_str(), value.as_str()),
+                other => panic!("{other:?}"),
+            })
             .collect();
         assert_eq!(pairs, [("A", "1"), ("B", "x=y z"), ("A", "2")]);
     }

@@ -128,6 +128,7 @@ impl GlobalArgs {
             config,
             engine,
             data,
+            secrets: None,
         })
     }
 }

@@ -12,12 +12,13 @@ use tokio::task::JoinSet;
 use super::build_args::BuildArgs;
 use super::exit::{Exit, Failure, tell};
 use super::{GlobalArgs, diagnostics, signals, timings};
-use crate::build::{self, Abort, Outcome};
+use crate::build::{self, Abort, Outcome, Tools};
 use crate::logs::{JsonSink, LogSink, TextSink};
 use crate::model::{
     ArtifactDestination, ArtifactPackaging, Build, DetailedReport, Placement, SourceLocation,
     Status,
 };
+use crate::secrets::SecretsFile;
 
 /// Runs one build of a source directory in a container
 ///
@@ -34,6 +35,9 @@ pub(super) struct RunArgs {
     /// How artifacts are stored where the overrides say nothing
     #[arg(long, value_enum, default_value_t, requires = "artifacts")]
     packaging: ArtifactPackaging,
+    /// File with values that stand for those of Parameter Store and Secrets Manager
+    #[arg(long, value_name = "FILE")]
+    secrets_file: Option<PathBuf>,
     /// Directory for the test reports and coverage as JSON, one file each
     #[arg(long, value_name = "DIR")]
     reports: Option<PathBuf>,
@@ -64,7 +68,12 @@ pub(super) async fn run(args: RunArgs, global: &GlobalArgs) -> Result<Exit, Fail
     }
     let mut tasks = JoinSet::new();
     let stop = signals::stop_token(&mut tasks)?;
-    let tools = global.tools(config).await?;
+    let secrets = args.secrets_file.as_deref().map(SecretsFile::read);
+    let secrets = secrets.transpose().map_err(Failure::usage)?;
+    let tools = Tools {
+        secrets,
+        ..global.tools(config).await?
+    };
     let mut sink: Box<dyn LogSink> = if args.json {
         Box::new(JsonSink::new(io::stdout()))
     } else {

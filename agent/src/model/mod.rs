@@ -23,5 +23,5 @@ pub use report::{
 };
 pub use request::{
     BuildRequest, BuildspecChoice, EnvironmentVariable, NamedText, Placement, SecondarySource,
-    SourceLocation,
+    SourceLocation, VariableValue,
 };

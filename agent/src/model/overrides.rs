@@ -3,11 +3,13 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
+use buildspec_parser::model::SecretReferenceError;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::{
     ArtifactSettings, ArtifactsType, ComputeType, EnvironmentVariable, UnknownComputeType,
+    VariableValue,
 };
 
 /// Members of `StartBuildInput` that are carried out.
@@ -70,7 +72,7 @@ pub struct Overrides {
     pub project_name: Option<String>,
     /// `buildspecOverride`: text or path; never empty.
     pub buildspec: Option<String>,
-    /// `environmentVariablesOverride`, type `PLAINTEXT`.
+    /// `environmentVariablesOverride`.
     pub environment_variables: Vec<EnvironmentVariable>,
     /// `imageOverride`.
     pub image: Option<String>,
@@ -124,7 +126,7 @@ struct VariableInput {
     kind: VariableType,
 }
 
-#[derive(Default, Deserialize, PartialEq)]
+#[derive(Default, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 enum VariableType {
     #[default]
@@ -275,16 +277,21 @@ fn variables(member: &str, value: Value) -> Result<Vec<EnvironmentVariable>, Ove
                     format!("has a variable that cannot be set: `{}`", entry.name),
                 ));
             }
-            if entry.kind != VariableType::Plaintext {
-                let reason = format!(
-                    "has `{}`, whose type is not supported yet; only PLAINTEXT is",
-                    entry.name
-                );
-                return Err(invalid(member, reason));
-            }
+            let value = match entry.kind {
+                VariableType::Plaintext => VariableValue::Plaintext(entry.value),
+                VariableType::ParameterStore => VariableValue::ParameterStore(entry.value),
+                VariableType::SecretsManager => {
+                    let reference = entry.value.parse();
+                    VariableValue::SecretsManager(reference.map_err(
+                        |error: SecretReferenceError| {
+                            invalid(member, format!("has `{}`: {error}", entry.name))
+                        },
+                    )?)
+                }
+            };
             Ok(EnvironmentVariable {
                 name: entry.name,
-                value: entry.value,
+                value,
             })
         })
         .collect()
@@ -372,8 +379,8 @@ mod tests {
                 "cannot be set: `A=B`",
             ),
             (
-                r#"{"environmentVariablesOverride": [{"name": "A", "value": "x", "type": "PARAMETER_STORE"}]}"#,
-                "has `A`, whose type is not supported yet",
+                r#"{"environmentVariablesOverride": [{"name": "A", "value": "", "type": "SECRETS_MANAGER"}]}"#,
+                "has `A`: the reference names no secret",
             ),
         ] {
             let error = Overrides::parse(text).unwrap_err().to_string();

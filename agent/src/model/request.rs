@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use buildspec_parser::model::SecretReference;
+
 use super::{ArtifactDestination, BuildId, ComputeType};
 
 /// A build to run. All overrides are already applied: nothing later asks where a value came from.
@@ -118,19 +120,41 @@ impl Default for BuildspecChoice {
     }
 }
 
-/// A plain environment variable.
+/// An environment variable (API, `EnvironmentVariable`).
 #[derive(Clone, PartialEq, Eq)]
 pub struct EnvironmentVariable {
     /// Name, without `=`.
     pub name: String,
-    /// Value, taken literally.
-    pub value: String,
+    /// What it is set to.
+    pub value: VariableValue,
+}
+
+/// What a variable is set to (API, `EnvironmentVariable`, member `type`).
+#[derive(Clone, PartialEq, Eq)]
+pub enum VariableValue {
+    /// This text, taken literally.
+    Plaintext(String),
+    /// The parameter of this name in Parameter Store.
+    ParameterStore(String),
+    /// A value in Secrets Manager.
+    SecretsManager(SecretReference),
 }
 
 /// Shows the name only: people put secrets into plain variables.
 impl std::fmt::Debug for EnvironmentVariable {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(formatter, "{}=***", self.name)
+    }
+}
+
+/// Shows where the value comes from only.
+impl std::fmt::Debug for VariableValue {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(match self {
+            Self::Plaintext(_) => "PLAINTEXT",
+            Self::ParameterStore(_) => "PARAMETER_STORE",
+            Self::SecretsManager(_) => "SECRETS_MANAGER",
+        })
     }
 }
 

@@ -4,10 +4,10 @@ mod files;
 
 use buildspec_parser::Buildspec;
 use buildspec_parser::expand::{BatchBuild, expand};
-use buildspec_parser::plan::{self, Next, PhaseOutcome, ValueSource};
+use buildspec_parser::plan::{self, Next, PhaseOutcome};
 use serde::Serialize;
 
-use super::environment::{self, Origin};
+use super::environment::{self, Origin, Setting};
 use super::resolve::{self, ResolveError};
 use crate::config::Config;
 use crate::model::{BuildRequest, SourceLocation};
@@ -204,41 +204,28 @@ fn variables(
     config: &Config,
 ) -> Vec<VariablePreview> {
     let layers = environment::layers(request, buildspec, "", config);
-    let mut variables = environment::strongest(layers)
-        .into_iter()
-        .map(|(name, (origin, value))| {
-            let of_one_build = OF_ONE_BUILD.contains(&name.as_str());
-            let reference = of_one_build.then(|| "set when the build starts".to_owned());
-            VariablePreview {
-                name,
-                value: (!of_one_build).then_some(value),
-                reference,
-                origin,
+    let preview = |(name, (origin, setting)): (String, _)| {
+        let (value, reference) = match setting {
+            Setting::Plain(_) if OF_ONE_BUILD.contains(&name.as_str()) => {
+                (None, Some("set when the build starts".to_owned()))
             }
-        })
-        .collect::<Vec<_>>();
-    for looked_up in plan::variables(buildspec) {
-        let reference = match looked_up.value {
-            ValueSource::Plain(_) => continue,
-            ValueSource::ParameterStore(name) => format!("parameter-store: {name}"),
-            ValueSource::SecretsManager(secret) => format!("secrets-manager: {}", secret.id),
+            Setting::Plain(value) => (Some(value), None),
+            Setting::ParameterStore(name) => (None, Some(format!("parameter-store: {name}"))),
+            Setting::SecretsManager(secret) => {
+                (None, Some(format!("secrets-manager: {}", secret.id)))
+            }
         };
-        let name = looked_up.name.to_owned();
-        match variables.iter_mut().find(|variable| variable.name == name) {
-            Some(stronger) if stronger.origin > Origin::Buildspec => {}
-            Some(weaker) => (weaker.value, weaker.reference) = (None, Some(reference)),
-            None => {
-                variables.push(VariablePreview {
-                    name,
-                    value: None,
-                    reference: Some(reference),
-                    origin: Origin::Buildspec,
-                });
-            }
+        VariablePreview {
+            name,
+            value,
+            reference,
+            origin,
         }
-    }
-    variables.sort_by(|one, other| one.name.cmp(&other.name));
-    variables
+    };
+    environment::strongest(layers)
+        .into_iter()
+        .map(preview)
+        .collect()
 }
 
 fn batch_build(build: BatchBuild) -> BatchBuildPreview {
