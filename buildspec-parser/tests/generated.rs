@@ -15,11 +15,84 @@ use buildspec_parser::{Level, schema};
 #[test]
 fn the_json_schema_is_current() {
     snapshot::assert_matches("buildspec.schema.json", &schema());
+}
+
+/// What a schema says of the values in a list or of the key of a map; `None` for a key it lacks.
+fn inner<'s>(
+    whole: &'s serde_json::Value,
+    schema: &'s serde_json::Value,
+    key: Option<&str>,
+) -> Option<&'s serde_json::Value> {
+    let referred = |part: &'s serde_json::Value| {
+        let name = part["$ref"].as_str()?.strip_prefix("#")?;
+        whole.pointer(name)
+    };
+    let parts = schema["allOf"].as_array().into_iter().flatten();
+    let parts = parts.filter_map(referred).chain(referred(schema));
+    std::iter::once(schema)
+        .chain(parts)
+        .find_map(|part| match key {
+            None => part.get("items"),
+            Some(key) => part["properties"].get(key).or_else(|| {
+                part.get("additionalProperties")
+                    .filter(|rest| rest.is_object())
+            }),
+        })
+}
+
+/// The path of a key that the schema does not have.
+fn unknown_key(
+    whole: &serde_json::Value,
+    schema: &serde_json::Value,
+    value: &serde_yaml::Value,
+) -> Option<String> {
+    match value {
+        serde_yaml::Value::Mapping(entries) => entries.iter().find_map(|(key, value)| {
+            let key = serde_yaml::to_string(key).unwrap().trim().to_owned();
+            if key.starts_with("x-") || key.starts_with('.') || key == "<<" {
+                return None;
+            }
+            match inner(whole, schema, Some(&key)) {
+                Some(schema) => {
+                    unknown_key(whole, schema, value).map(|rest| format!("{key}/{rest}"))
+                }
+                None => Some(key),
+            }
+        }),
+        serde_yaml::Value::Sequence(items) => {
+            let schema = inner(whole, schema, None)?;
+            items
+                .iter()
+                .find_map(|item| unknown_key(whole, schema, item))
+        }
+        _ => None,
+    }
+}
+
+#[test]
+fn the_json_schema_has_every_key_of_a_good_buildspec() {
     let schema: serde_json::Value = serde_json::from_str(&schema()).unwrap();
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/specs");
+    let mut checked = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap();
+        let is_spec = path.extension().is_some_and(|extension| extension == "yml");
+        if !is_spec || !name.starts_with("accept-") {
+            continue;
+        }
+        let text = std::fs::read_to_string(&path).unwrap();
+        let Ok(value) = serde_yaml::from_str(&text) else {
+            continue;
+        };
+        assert_eq!(unknown_key(&schema, &schema, &value), None, "{name}");
+        checked += 1;
+    }
+    assert!(checked > 100, "{checked}");
+    let unknown = serde_yaml::from_str("phases: {build: {comands: [x]}}").unwrap();
     assert_eq!(
-        schema["properties"].as_object().unwrap().len(),
-        9,
-        "every key of the top level"
+        unknown_key(&schema, &schema, &unknown).as_deref(),
+        Some("phases/build/comands")
     );
 }
 

@@ -1,7 +1,8 @@
 //! Artifacts in a directory of this machine.
 
-use std::fs;
+use std::fs::{self, Permissions};
 use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use walkdir::WalkDir;
@@ -45,7 +46,7 @@ pub fn store_in_directory(collected: &Path, directory: &Path) -> Result<Vec<Stri
 }
 
 /// Moves the archive of an artifact from the channel to `path`, whose directory is made if needed. A
-/// file of that name is replaced.
+/// file of that name is replaced. Like other artifacts, it can be read by everybody who can reach it.
 pub fn store_as_file(archive: &Path, path: &Path) -> Result<(), StoreError> {
     if !archive
         .symlink_metadata()
@@ -56,7 +57,8 @@ pub fn store_as_file(archive: &Path, path: &Path) -> Result<(), StoreError> {
         });
     }
     let made = path.parent().map_or(Ok(()), fs::create_dir_all);
-    made.and_then(|()| move_file(archive, path))
+    made.and_then(|()| fs::set_permissions(archive, Permissions::from_mode(0o644)))
+        .and_then(|()| move_file(archive, path))
         .map_err(|source| StoreError::File {
             from: archive.to_owned(),
             to: path.to_owned(),

@@ -47,7 +47,8 @@ pub(super) fn batch() -> Value {
     let kinds = ["build-list", "build-graph", "build-matrix", "build-fanout"];
     batch["oneOf"] = kinds
         .iter()
-        .map(|kind| json!({ "required": [kind] }))
+        .map(|kind| json!({ "type": "object", "required": [kind] }))
+        .chain([json!({ "type": "null" })])
         .collect();
     batch
 }

@@ -12,6 +12,10 @@ use crate::model::{PhaseName, ReportFormat, Shell};
 
 /// The schema (JSON Schema draft 7, the one editors know best), pretty-printed, ending with a line break.
 pub fn schema() -> String {
+    let flags = format!(
+        "^({})$",
+        ["YES", "NO", "TRUE", "FALSE"].map(any_case).join("|")
+    );
     let schema = json!({
         "$schema": "http://json-schema.org/draft-07/schema#",
         "$id": "https://github.com/buildspec-agent/buildspec-agent/blob/main/buildspec-parser/buildspec.schema.json",
@@ -22,6 +26,9 @@ pub fn schema() -> String {
             "version": { "description": "Version of the buildspec language; 0.2 carries directory and variables from command to command.", "enum": [0.1, 0.2, "0.1", "0.2"] },
             "run-as": text("Linux user who runs the commands of every phase."),
             "env": env(),
+            "environment_variables": object("Variables of version 0.1.", &[
+                ("plaintext", by_name("Variables with literal values.", &json!({ "$ref": "#/definitions/scalar" }))),
+            ]),
             "proxy": object("What goes through an explicit proxy server.", &[
                 ("upload-artifacts", flag("Whether artifacts are uploaded through the proxy.")),
                 ("logs", flag("Whether logs are sent through the proxy.")),
@@ -35,9 +42,9 @@ pub fn schema() -> String {
         "patternProperties": { "^(x-|\\.)": true },
         "additionalProperties": false,
         "definitions": {
-            "flag": { "enum": [true, false, "yes", "no", "true", "false"] },
+            "flag": { "type": ["boolean", "string"], "pattern": flags },
             "scalar": { "type": ["string", "number", "boolean", "null"] },
-            "texts": { "type": ["array", "null"], "items": { "type": ["string", "number", "boolean", "null"] } },
+            "texts": { "type": ["array", "string", "null"], "items": { "type": ["string", "number", "boolean", "null"] } },
         },
     });
     // A value made of texts and numbers is always representable.
@@ -86,7 +93,8 @@ fn with_required(mut object: Value, required: &[&str]) -> Value {
 }
 
 fn env() -> Value {
-    let shells: Vec<&str> = Shell::ALL.iter().map(|shell| shell.as_str()).collect();
+    let shells = Shell::ALL.iter().map(|shell| Some(shell.as_str()));
+    let shells: Vec<Option<&str>> = shells.chain([None]).collect();
     let scalar = json!({ "$ref": "#/definitions/scalar" });
     object(
         "Shell and variables.",
