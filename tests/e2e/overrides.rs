@@ -51,6 +51,52 @@ fn variables_given_at_the_start_win_over_the_buildspecs() {
     );
 }
 
+/// As a team that moves off CodeBuild has it: the output of `batch-get-projects`, and the overrides
+/// of its script.
+#[test]
+fn a_project_file_says_what_a_build_is_and_overrides_change_it() {
+    let buildspec = "{version: 0.2, phases: {build: {commands: [echo $A $B $CODEBUILD_BUILD_ID]}}}";
+    let project = Project::empty().with_file(
+        "project.json",
+        serde_json::json!({"projectsNotFound": [], "projects": [{
+            "name": "migrated",
+            "arn": "arn:aws:codebuild:eu-west-1:123456789012:project/migrated",
+            "source": {"type": "NO_SOURCE", "buildspec": buildspec, "insecureSsl": false},
+            "artifacts": {"type": "NO_ARTIFACTS"},
+            "cache": {"type": "NO_CACHE"},
+            "environment": {
+                "type": "LINUX_CONTAINER",
+                "image": tests::engine::test_image(),
+                "computeType": "BUILD_GENERAL1_SMALL",
+                "environmentVariables": [
+                    {"name": "A", "value": "project", "type": "PLAINTEXT"},
+                    {"name": "B", "value": "project", "type": "PLAINTEXT"},
+                ],
+                "privilegedMode": false,
+            },
+            "logsConfig": {"cloudWatchLogs": {"status": "DISABLED"}},
+            "serviceRole": "",
+            "timeoutInMinutes": 60,
+            "queuedTimeoutInMinutes": 480,
+            "created": "2026-11-03T21:28:52.1+00:00",
+            "badge": {"badgeEnabled": false},
+        }]})
+        .to_string(),
+    );
+    let overrides = project.root().join("overrides.json");
+    let variables = r#"{"environmentVariablesOverride": [{"name": "B", "value": "start"}]}"#;
+    fs::write(&overrides, variables).expect("a file can be written in one's own directory");
+    let file = project.source().join("project.json");
+    let paths = [&file, &overrides].map(|path| path.to_str().expect("temporary paths are UTF-8"));
+    let output = project
+        .agent(&["run", "--project-file", paths[0], "--overrides", paths[1]])
+        .output()
+        .expect("the agent starts");
+    let log = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{log}");
+    assert!(log.contains("\nproject start migrated:"), "{log}");
+}
+
 #[test]
 fn a_skeleton_without_values_changes_nothing() {
     let overrides = r#"{"projectName": "", "buildspecOverride": "", "environmentVariablesOverride": [],
@@ -80,7 +126,7 @@ fn what_cannot_be_carried_out_is_refused_by_name_before_anything_runs() {
         (r#"{"timeoutInMinutes": 5}"#, "`timeoutInMinutes`"),
         (
             r#"{"timeoutInMinutesOverride": 4}"#,
-            "`timeoutInMinutesOverride`",
+            "timeoutInMinutes: 4 is not between",
         ),
         (
             r#"{"environmentVariablesOverride": [{"name": "SECRET", "value": "", "type": "SECRETS_MANAGER"}]}"#,
@@ -88,7 +134,7 @@ fn what_cannot_be_carried_out_is_refused_by_name_before_anything_runs() {
         ),
         (
             r#"{"artifactsOverride": {"type": "CODEPIPELINE"}}"#,
-            "`artifactsOverride`",
+            "must be set to: CODEPIPELINE",
         ),
     ] {
         let finished = run_with(&echoing_a(), overrides);

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use super::Abort;
 use crate::data_directory::{BuildDirectory, DirectoryError};
 use crate::docker::Mount;
-use crate::model::{BuildRequest, Placement, SourceLocation};
+use crate::model::{BuildRequest, Placement, SourceLocation, SourceType};
 use crate::source::{self, SourceError};
 
 /// The place of the source.
@@ -24,7 +24,7 @@ pub(super) struct Checkout {
 #[derive(Debug)]
 struct Secondary {
     identifier: String,
-    from: PathBuf,
+    from: SourceLocation,
     on_host: PathBuf,
     in_container: String,
 }
@@ -45,20 +45,23 @@ impl Checkout {
             let relative = format!("src{digits}/secSrc/{}", source.identifier);
             Secondary {
                 identifier: source.identifier.clone(),
-                from: source.path.clone(),
+                from: source.location.clone(),
                 on_host: directory.output().join(&relative),
                 in_container: format!("/codebuild/output/{relative}"),
             }
         });
-        let SourceLocation::Directory { path, placement } = &request.source;
+        let (on_host, placement) = match &request.source {
+            SourceLocation::Directory {
+                path,
+                placement: Placement::InPlace,
+            } => (path.clone(), Placement::InPlace),
+            _ => (in_workspace, Placement::Copy),
+        };
         Ok(Self {
             secondary: secondary.collect(),
-            on_host: match placement {
-                Placement::Copy => in_workspace,
-                Placement::InPlace => path.clone(),
-            },
+            on_host,
             in_container: format!("/codebuild/output/{relative}"),
-            placement: *placement,
+            placement,
         })
     }
 
@@ -95,13 +98,25 @@ pub(super) async fn fetch(
     checkout: &Checkout,
     stop: &CancellationToken,
 ) -> Result<(), Abort> {
-    let SourceLocation::Directory { path, placement } = &request.source;
-    let primary = (*placement == Placement::Copy).then_some((path, &checkout.on_host));
+    let primary =
+        (checkout.placement == Placement::Copy).then_some((&request.source, &checkout.on_host));
     let secondary = checkout
         .secondary
         .iter()
         .map(|source| (&source.from, &source.on_host));
     for (from, to) in primary.into_iter().chain(secondary) {
+        let from = match from {
+            SourceLocation::Directory { path, .. } => path,
+            SourceLocation::Project(source) if source.source_type == SourceType::NoSource => {
+                continue;
+            }
+            SourceLocation::Project(_) => {
+                return Err(Abort::failed(
+                    "CLIENT_ERROR",
+                    "sources of this type are not supported yet: name a directory of this machine",
+                ));
+            }
+        };
         match source::fetch_directory(from, to, stop).await {
             Err(SourceError::Stopped) => return Err(Abort::Stopped),
             fetched => fetched?,

@@ -9,7 +9,6 @@ use executor::protocol::Variable;
 use serde::Serialize;
 
 use super::{Abort, Tools};
-use crate::config::Config;
 use crate::model::{BuildRequest, VariableValue};
 use crate::secrets::SecretsFile;
 
@@ -55,7 +54,7 @@ pub(super) fn variables(
     source_directory: &str,
     tools: &Tools,
 ) -> Result<Environment, Abort> {
-    let layers = layers(request, buildspec, source_directory, &tools.config);
+    let layers = layers(request, buildspec, source_directory);
     let mut environment = Environment {
         variables: Vec::new(),
         secret: HashSet::new(),
@@ -114,7 +113,6 @@ pub(super) fn layers(
     request: &BuildRequest,
     buildspec: &Buildspec,
     source_directory: &str,
-    config: &Config,
 ) -> Vec<(Origin, String, Setting)> {
     let of_buildspec = plan::variables(buildspec).into_iter().map(|variable| {
         let setting = match variable.value {
@@ -132,7 +130,7 @@ pub(super) fn layers(
         };
         (Origin::Start, given.name.clone(), setting)
     });
-    let built_in = built_in(request, source_directory, config)
+    let built_in = built_in(request, source_directory)
         .into_iter()
         .map(|Variable { name, value }| (Origin::BuiltIn, name, Setting::Plain(value)));
     of_buildspec.chain(of_request).chain(built_in).collect()
@@ -155,10 +153,10 @@ fn variable(name: &str, value: impl Into<String>) -> Variable {
     }
 }
 
-fn built_in(request: &BuildRequest, source_directory: &str, config: &Config) -> Vec<Variable> {
-    let Config {
+fn built_in(request: &BuildRequest, source_directory: &str) -> Vec<Variable> {
+    let BuildRequest {
         region, account, ..
-    } = config;
+    } = request;
     let id = &request.id;
     let arn = |resource: String| format!("arn:aws:codebuild:{region}:{account}:{resource}");
     // The directory above the source, as the Go toolchain of AWS's images expects it.
@@ -175,7 +173,10 @@ fn built_in(request: &BuildRequest, source_directory: &str, config: &Config) -> 
         variable("CODEBUILD_INITIATOR", &request.initiator),
         variable(
             "CODEBUILD_KMS_KEY_ID",
-            format!("arn:aws:kms:{region}:{account}:alias/aws/s3"),
+            match &request.encryption_key {
+                Some(key) => key.clone(),
+                None => format!("arn:aws:kms:{region}:{account}:alias/aws/s3"),
+            },
         ),
         variable("CODEBUILD_LOG_PATH", id.uuid.to_string()),
         variable(

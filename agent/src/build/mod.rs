@@ -149,7 +149,6 @@ async fn steps(
     let log = journal.resume().await?;
     let upload = publish::Upload {
         request,
-        config: &tools.config,
         buildspec: &buildspec,
         plan: &plan,
         directory,

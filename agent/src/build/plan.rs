@@ -160,9 +160,7 @@ fn reports(buildspec: &Buildspec) -> Reports {
 /// The primary artifact first, if the buildspec has one and it is wanted, then the secondary ones in
 /// the buildspec's order.
 fn artifacts(destination: &ArtifactDestination, buildspec: &Buildspec) -> Vec<ArtifactPlan> {
-    let (ArtifactDestination::Directory { .. }, Some(artifacts)) =
-        (destination, &buildspec.artifacts)
-    else {
+    let Some(artifacts) = &buildspec.artifacts else {
         return Vec::new();
     };
     let primary = (!artifacts.files.patterns.is_empty()).then_some((None, artifacts));

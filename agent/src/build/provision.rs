@@ -18,7 +18,7 @@ use crate::docker::{
     BuildContainer, ContainerExit, ContainerName, ContainerSpec, DockerError, Limits, Mount,
     Privileges,
 };
-use crate::model::{BuildRequest, PhaseContext};
+use crate::model::{BuildRequest, ComputeType, PhaseContext};
 use crate::runtimes;
 
 /// How often the executor's socket is tried while it starts; it is there a few milliseconds after
@@ -159,12 +159,16 @@ fn limits(request: &BuildRequest) -> Limits {
         .map_or(1, |count| u32::try_from(count.get()).unwrap_or(u32::MAX));
     let processors = request
         .compute_type
-        .map(|compute_type| compute_type.processors().min(available));
+        .and_then(ComputeType::processors)
+        .or_else(|| request.compute_configuration.as_ref()?.v_cpu)
+        .map(|processors| processors.min(available));
+    let memory_gib = request
+        .compute_type
+        .and_then(ComputeType::memory_gib)
+        .or_else(|| request.compute_configuration.as_ref()?.memory);
     Limits {
         processors,
-        memory_bytes: request
-            .compute_type
-            .map(|compute_type| u64::from(compute_type.memory_gib()) << 30),
+        memory_bytes: memory_gib.map(|gib| u64::from(gib) << 30),
         processes: Some(
             processors
                 .unwrap_or(available)

@@ -10,7 +10,6 @@ use super::journal::{Collected, Journal};
 use super::report::{self, Reported};
 use super::{Abort, Finished};
 use crate::artifacts;
-use crate::config::Config;
 use crate::data_directory::BuildDirectory;
 use crate::logs::AgentLog;
 use crate::model::{
@@ -23,8 +22,6 @@ use crate::model::{
 pub(super) struct Upload<'a> {
     /// What was asked for.
     pub(super) request: &'a BuildRequest,
-    /// Settings of the agent.
-    pub(super) config: &'a Config,
     /// What the buildspec says.
     pub(super) buildspec: &'a Buildspec,
     /// What was carried out.
@@ -136,8 +133,16 @@ async fn store(
         Collected::Failed(context) => return Ok(Err(context.clone())),
         Collected::Complete { name, archive } => (name.as_deref(), archive.clone()),
     };
-    let ArtifactDestination::Directory { root, .. } = &upload.request.artifacts else {
-        return Err(anyhow::anyhow!("an artifact was collected that nobody asked for").into());
+    let root = match &upload.request.artifacts {
+        ArtifactDestination::Directory { root, .. } => root,
+        ArtifactDestination::S3 { .. } => {
+            let message =
+                "artifacts in S3 are not supported yet: name a directory with --artifacts";
+            return Ok(Err(PhaseContext::new("CLIENT_ERROR", message)));
+        }
+        ArtifactDestination::None => {
+            return Err(anyhow::anyhow!("an artifact was collected that nobody asked for").into());
+        }
     };
     let Some(key) = key(upload, identifier, name, archive.is_some()) else {
         let message = format!(

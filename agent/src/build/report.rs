@@ -96,7 +96,7 @@ fn detailed(
     results: Results,
 ) -> DetailedReport {
     let arn = |resource: String| {
-        let (region, account) = (&upload.config.region, &upload.config.account);
+        let (region, account) = (&upload.request.region, &upload.request.account);
         format!("arn:aws:codebuild:{region}:{account}:{resource}")
     };
     let (group_arn, name) = match group.split_once(":report-group/") {

@@ -11,9 +11,7 @@ use super::Abort;
 use super::checkout::Checkout;
 use crate::data_directory::{BuildDirectory, DirectoryError};
 use crate::logs::AgentLog;
-use crate::model::{
-    BuildRequest, BuildspecChoice, NamedText, PhaseContext, Placement, SourceLocation,
-};
+use crate::model::{BuildRequest, BuildspecChoice, NamedText, PhaseContext};
 
 /// Name of an inline buildspec, in messages and below `/codebuild/readonly` in the container.
 const INLINE_NAME: &str = "buildspec.yml";
@@ -87,6 +85,7 @@ pub(super) fn buildspec(
             format!("/codebuild/readonly/{INLINE_NAME}")
         }
         BuildspecChoice::Path(path) => format!("{}/{path}", checkout.in_container()),
+        BuildspecChoice::S3(arn) => arn.clone(),
     };
     log.line(&format!("YAML location is {location}"))?;
     let buildspec = parse(request, checkout.on_host()).map_err(|error| match error {
@@ -103,10 +102,10 @@ pub(super) fn buildspec(
             let context =
                 PhaseContext::new("YAML_FILE_ERROR", format!("stat {location}: {reason}"));
             // The copy of the source means nothing to the author.
-            let SourceLocation::Directory { path, .. } = &request.source;
+            let source_directory = request.source.directory().unwrap_or(checkout.on_host());
             let error = ResolveError::Read {
                 name,
-                source_directory: path.clone(),
+                source_directory: source_directory.to_owned(),
                 source: cause,
             };
             Abort::Failed {
@@ -138,12 +137,11 @@ fn refuse_shells_of_windows(buildspec: &Buildspec) -> Result<(), Abort> {
 
 /// A build that runs as another user gets its source given to that user: not the author's own.
 fn refuse_users_in_place(request: &BuildRequest, buildspec: &Buildspec) -> Result<(), Abort> {
-    let SourceLocation::Directory { placement, .. } = &request.source;
     let user = PhaseName::ALL
         .into_iter()
         .find_map(|phase| buildspec.run_as(phase));
-    match (placement, user) {
-        (Placement::InPlace, Some(user)) => Err(Abort::failed(
+    match user {
+        Some(user) if request.source.is_in_place() => Err(Abort::failed(
             "CLIENT_ERROR",
             format!(
                 "run-as: {user} would change the owner of the source itself; run the build without --mount"
@@ -157,6 +155,13 @@ fn refuse_users_in_place(request: &BuildRequest, buildspec: &Buildspec) -> Resul
 pub(super) fn parse(request: &BuildRequest, source: &Path) -> Result<Buildspec, ResolveError> {
     let (name, bytes) = match &request.buildspec {
         BuildspecChoice::Inline(text) => (INLINE_NAME, text.clone().into_bytes()),
+        BuildspecChoice::S3(arn) => {
+            return Err(ResolveError::Read {
+                name: arn.clone(),
+                source_directory: source.to_owned(),
+                source: io::Error::other("a buildspec in S3 is not supported yet"),
+            });
+        }
         BuildspecChoice::Path(path) => match read(source, path) {
             Ok(bytes) => (path.as_str(), bytes),
             Err(error) => {

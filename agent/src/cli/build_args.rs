@@ -5,25 +5,24 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, anyhow};
+use anyhow::Context;
 use clap::Args;
 use nix::unistd::{Uid, User};
 
 use crate::config::{self, Config, PrivilegedMode};
 use crate::model::{
-    ArtifactDestination, ArtifactsType, BuildId, BuildRequest, BuildspecChoice, ComputeType,
-    EnvironmentVariable, NamedText, Overrides, Placement, ProjectName, SecondarySource,
-    SourceLocation, VariableValue,
+    ArtifactDirectory, BuildId, BuildRequest, BuildspecChoice, ComputeType, EnvironmentVariable,
+    NamedText, Overrides, Placement, Project, ProjectName, SecondarySource, SourceLocation, Start,
+    VariableValue,
 };
-
-/// Default build timeout (API, `BuildTimeOut`).
-const TIMEOUT: Duration = Duration::from_hours(1);
 
 #[derive(Debug, Args)]
 pub(super) struct BuildArgs {
-    /// Source directory
-    #[arg(default_value = ".")]
-    source: PathBuf,
+    /// Source directory [default: the project's source, or the present directory without a project file]
+    source: Option<PathBuf>,
+    /// Project, as `aws codebuild batch-get-projects` prints it or `create-project` takes it, JSON or YAML
+    #[arg(long, value_name = "FILE")]
+    project_file: Option<PathBuf>,
     /// Further source: its directory becomes `CODEBUILD_SRC_DIR_<ID>` (repeatable, at most 12)
     #[arg(long = "secondary-source", value_name = "ID=PATH", value_parser = secondary_source)]
     secondary_sources: Vec<SecondarySource>,
@@ -74,35 +73,31 @@ pub(super) struct BuildArgs {
 }
 
 impl BuildArgs {
-    /// Merges the arguments and the overrides into a request on a copy of the source. Arguments win:
+    /// Merges project, overrides and arguments into a request on a copy of the source. Arguments win:
     /// they are nearer.
     pub(super) fn request(
         &self,
         config: &Config,
-        artifacts: ArtifactDestination,
+        artifacts: Option<ArtifactDirectory>,
     ) -> anyhow::Result<BuildRequest> {
-        let mut overrides = match &self.overrides {
-            Some(file) => Overrides::parse(&read_text(file)?)
-                .with_context(|| format!("{}", file.display()))?,
-            None => Overrides::default(),
-        };
-        let path = fs::canonicalize(&self.source)
-            .with_context(|| format!("cannot open source directory {}", self.source.display()))?;
+        let overrides = self.read_overrides()?;
+        let directory = self.source_directory()?;
+        let project = self.read_project(config, directory.as_deref())?;
+        let name = self.project_name(&overrides, &project)?;
+        let mut request = BuildRequest::new(Start {
+            project: &project,
+            overrides: &overrides,
+            id: BuildId::new(name),
+            build_number: 1,
+            initiator: initiator(),
+            region: config.region.clone(),
+            account: config.account.clone(),
+            directory,
+            artifact_directory: artifacts,
+        })?;
+        self.apply(&mut request)?;
         anyhow::ensure!(
-            path.is_dir(),
-            "source {} is not a directory",
-            path.display()
-        );
-        let project = match (&self.project, &overrides.project_name) {
-            (Some(project), _) => project.clone(),
-            (None, Some(name)) => name.parse()?,
-            (None, None) => {
-                ProjectName::from_lossy(&path.file_name().unwrap_or_default().to_string_lossy())
-            }
-        };
-        let privileged_mode = self.privileged || overrides.privileged_mode == Some(true);
-        anyhow::ensure!(
-            !privileged_mode || config.privileged_mode != PrivilegedMode::Refused,
+            !request.privileged_mode || config.privileged_mode != PrivilegedMode::Refused,
             "{} is refused on this machine: its operator can allow it with `privileged_mode` in the configuration",
             if self.privileged {
                 "--privileged"
@@ -110,33 +105,77 @@ impl BuildArgs {
                 "`privilegedModeOverride`"
             }
         );
-        let artifacts = overridden_artifacts(artifacts, &mut overrides)?;
-        let minutes = self.timeout.map(Duration::from_mins);
-        let mut variables = overrides.environment_variables;
-        variables.extend(environment(&self.environment, &self.env_file)?);
-        Ok(BuildRequest {
-            id: BuildId::new(project),
-            build_number: 1,
-            initiator: initiator(),
-            source: SourceLocation::Directory {
-                path,
-                placement: Placement::Copy,
-            },
-            secondary_sources: self.secondary_sources()?,
-            buildspec: self.buildspec_choice(overrides.buildspec)?,
-            patch: self.patch.as_deref().map(patch).transpose()?,
-            image: self
-                .image
-                .clone()
-                .or(overrides.image)
-                .unwrap_or_else(|| config.image.clone()),
-            compute_type: self.compute_type.or(overrides.compute_type),
-            privileged_mode,
-            masked_variables: self.masked.clone(),
-            environment_variables: variables,
-            timeout: minutes.or(overrides.timeout).unwrap_or(TIMEOUT),
-            artifacts,
+        Ok(request)
+    }
+
+    fn read_overrides(&self) -> anyhow::Result<Overrides> {
+        let Some(file) = &self.overrides else {
+            return Ok(Overrides::default());
+        };
+        let context = || format!("{}", file.display());
+        let overrides = Overrides::parse(&read_text(file)?).with_context(context)?;
+        overrides.refuse_unsupported().with_context(context)?;
+        Ok(overrides)
+    }
+
+    /// The directory that stands for the primary source. Without a project file there is always one.
+    fn source_directory(&self) -> anyhow::Result<Option<PathBuf>> {
+        let source = match (&self.source, &self.project_file) {
+            (Some(source), _) => source.as_path(),
+            (None, None) => Path::new("."),
+            (None, Some(_)) => return Ok(None),
+        };
+        let path = fs::canonicalize(source)
+            .with_context(|| format!("cannot open source directory {}", source.display()))?;
+        anyhow::ensure!(
+            path.is_dir(),
+            "source {} is not a directory",
+            path.display()
+        );
+        Ok(Some(path))
+    }
+
+    fn read_project(&self, config: &Config, directory: Option<&Path>) -> anyhow::Result<Project> {
+        if let Some(file) = &self.project_file {
+            return Project::parse(&read_text(file)?)
+                .with_context(|| format!("{}", file.display()));
+        }
+        let directory = directory.and_then(Path::file_name).unwrap_or_default();
+        let name = ProjectName::from_lossy(&directory.to_string_lossy());
+        Ok(Project::local(name, config.image.clone()))
+    }
+
+    fn project_name(
+        &self,
+        overrides: &Overrides,
+        project: &Project,
+    ) -> anyhow::Result<ProjectName> {
+        Ok(match (&self.project, &overrides.project_name) {
+            (Some(name), _) => name.clone(),
+            (None, Some(name)) => name.parse()?,
+            (None, None) => project.name.clone(),
         })
+    }
+
+    /// What the arguments say, over everything else.
+    fn apply(&self, request: &mut BuildRequest) -> anyhow::Result<()> {
+        request.secondary_sources.extend(self.secondary_sources()?);
+        if let Some(buildspec) = self.buildspec_choice() {
+            request.buildspec = buildspec;
+        }
+        request.patch = self.patch.as_deref().map(patch).transpose()?;
+        if let Some(image) = &self.image {
+            request.image.clone_from(image);
+        }
+        request.compute_type = self.compute_type.or(request.compute_type);
+        request.privileged_mode |= self.privileged;
+        request.masked_variables.clone_from(&self.masked);
+        let variables = environment(&self.environment, &self.env_file)?;
+        request.environment_variables.extend(variables);
+        if let Some(minutes) = self.timeout {
+            request.timeout = Duration::from_mins(minutes);
+        }
+        Ok(())
     }
 
     fn secondary_sources(&self) -> anyhow::Result<Vec<SecondarySource>> {
@@ -158,51 +197,14 @@ impl BuildArgs {
         Ok(sources.clone())
     }
 
-    fn buildspec_choice(&self, overridden: Option<String>) -> anyhow::Result<BuildspecChoice> {
+    fn buildspec_choice(&self) -> Option<BuildspecChoice> {
         if !self.build_command.is_empty() {
             let text =
                 buildspec_parser::from_build_commands(&self.build_command, &self.output_files);
-            return Ok(BuildspecChoice::Inline(text));
+            return Some(BuildspecChoice::Inline(text));
         }
-        match self.buildspec.clone().or(overridden) {
-            Some(text) if text.starts_with("arn:") => Err(anyhow!(
-                "the buildspec {text} lies in S3, which is not supported yet; name a file of the source"
-            )),
-            Some(text) => Ok(BuildspecChoice::from_member(&text).unwrap_or_default()),
-            None => Ok(BuildspecChoice::default()),
-        }
-    }
-}
-
-/// The destination with the settings of the overrides. A directory stands for the bucket.
-fn overridden_artifacts(
-    destination: ArtifactDestination,
-    overrides: &mut Overrides,
-) -> anyhow::Result<ArtifactDestination> {
-    let (primary, secondary) = (
-        overrides.artifacts.take(),
-        overrides.secondary_artifacts.take(),
-    );
-    match (destination, primary, secondary) {
-        (destination, None, None) => Ok(destination),
-        (_, Some(settings), None) if settings.artifacts_type == ArtifactsType::NoArtifacts => {
-            Ok(ArtifactDestination::None)
-        }
-        (
-            ArtifactDestination::Directory {
-                root, packaging, ..
-            },
-            primary,
-            secondary,
-        ) => Ok(ArtifactDestination::Directory {
-            root,
-            packaging,
-            primary,
-            secondary,
-        }),
-        (ArtifactDestination::None, ..) => Err(anyhow!(
-            "`artifactsOverride` stores in S3, which is not supported yet: name a directory that stands for the bucket with --artifacts"
-        )),
+        let text = self.buildspec.as_deref()?;
+        Some(BuildspecChoice::from_member(text).unwrap_or_default())
     }
 }
 
@@ -220,7 +222,11 @@ fn secondary_source(text: &str) -> Result<SecondarySource, String> {
     match fs::canonicalize(path) {
         Ok(path) if path.is_dir() => Ok(SecondarySource {
             identifier: identifier.to_owned(),
-            path,
+            location: SourceLocation::Directory {
+                path,
+                placement: Placement::Copy,
+            },
+            version: None,
         }),
         Ok(_) => Err(format!("{path} is not a directory")),
         Err(error) => Err(format!("cannot open {path}: {error}")),

@@ -9,7 +9,6 @@ use super::exit::{Exit, Failure};
 use super::{GlobalArgs, diagnostics, print};
 use crate::build::ResolveError;
 use crate::build::preview::{self, FilesPreview, PhasePreview, Preview, VariablePreview};
-use crate::model::ArtifactDestination;
 
 /// Files shown of one pattern; JSON has all of them.
 const FILES_SHOWN: usize = 10;
@@ -29,9 +28,9 @@ pub(super) struct PlanArgs {
 
 pub(super) fn run(args: &PlanArgs, global: &GlobalArgs) -> Result<Exit, Failure> {
     let config = global.config()?;
-    let request = args.build.request(&config, ArtifactDestination::None);
+    let request = args.build.request(&config, None);
     let request = request.map_err(Failure::usage)?;
-    match preview::of(&request, &config) {
+    match preview::of(&request) {
         Ok(preview) if args.json => {
             let mut json = serde_json::to_vec(&preview).map_err(Failure::fault)?;
             json.push(b'\n');

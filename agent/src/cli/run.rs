@@ -15,8 +15,7 @@ use super::{GlobalArgs, diagnostics, signals, timings};
 use crate::build::{self, Abort, Outcome, Tools};
 use crate::logs::{JsonSink, LogSink, TextSink};
 use crate::model::{
-    ArtifactDestination, ArtifactPackaging, Build, DetailedReport, Placement, SourceLocation,
-    Status,
+    ArtifactDirectory, ArtifactPackaging, Build, DetailedReport, Placement, SourceLocation, Status,
 };
 use crate::secrets::SecretsFile;
 
@@ -57,13 +56,18 @@ pub(super) async fn run(args: RunArgs, global: &GlobalArgs) -> Result<Exit, Fail
     let directory = args.artifacts.map(std::path::absolute).transpose();
     let artifacts = directory
         .map_err(Failure::usage)?
-        .map_or(ArtifactDestination::None, |directory| {
-            ArtifactDestination::directory(directory, args.packaging)
+        .map(|root| ArtifactDirectory {
+            root,
+            packaging: args.packaging,
         });
     let request = args.build.request(&config, artifacts);
     let mut request = request.map_err(Failure::usage)?;
     if args.mount {
-        let SourceLocation::Directory { placement, .. } = &mut request.source;
+        let SourceLocation::Directory { placement, .. } = &mut request.source else {
+            return Err(Failure::usage(anyhow::anyhow!(
+                "--mount works in a directory of this machine: name it as SOURCE"
+            )));
+        };
         *placement = Placement::InPlace;
     }
     let mut tasks = JoinSet::new();

@@ -2,13 +2,14 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::ProjectName;
 
 /// Where the artifacts of a build go.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum ArtifactDestination {
     /// Nowhere (`NO_ARTIFACTS`).
     None,
@@ -24,39 +25,33 @@ pub enum ArtifactDestination {
         /// How artifacts without settings are stored.
         packaging: ArtifactPackaging,
     },
+    /// Into buckets.
+    S3 {
+        /// Settings of the primary artifact.
+        primary: ArtifactSettings,
+        /// Settings of the secondary artifacts.
+        secondary: Vec<ArtifactSettings>,
+    },
 }
 
 impl ArtifactDestination {
-    /// A directory with the simple layout: the files of the primary artifact in it, those of a
-    /// secondary one in a directory named by its identifier.
-    pub fn directory(root: PathBuf, packaging: ArtifactPackaging) -> Self {
-        Self::Directory {
-            root,
-            primary: None,
-            secondary: None,
-            packaging,
-        }
-    }
-
     /// How an artifact of the buildspec is stored; `None` if it is not wanted.
     pub fn packaging(&self, identifier: Option<&str>) -> Option<ArtifactPackaging> {
-        let Self::Directory { packaging, .. } = self else {
-            return None;
-        };
-        match self.settings(identifier) {
-            Wanted::No => None,
-            Wanted::Simply => Some(*packaging),
-            Wanted::With(settings) => Some(settings.packaging),
+        match (self.settings(identifier), self) {
+            (Wanted::With(settings), _) => Some(settings.packaging),
+            (Wanted::Simply, Self::Directory { packaging, .. }) => Some(*packaging),
+            _ => None,
         }
     }
 
     /// Whether an artifact of the buildspec is wanted, and how.
     pub fn settings(&self, identifier: Option<&str>) -> Wanted<'_> {
-        let Self::Directory {
-            primary, secondary, ..
-        } = self
-        else {
-            return Wanted::No;
+        let (primary, secondary) = match self {
+            Self::None => return Wanted::No,
+            Self::Directory {
+                primary, secondary, ..
+            } => (primary.as_ref(), secondary.as_ref()),
+            Self::S3 { primary, secondary } => (Some(primary), Some(secondary)),
         };
         let is_wanted =
             |settings: &&ArtifactSettings| settings.artifacts_type != ArtifactsType::NoArtifacts;
@@ -81,7 +76,8 @@ impl ArtifactDestination {
             Self::Directory {
                 secondary: Some(all),
                 ..
-            } => all.as_slice(),
+            }
+            | Self::S3 { secondary: all, .. } => all.as_slice(),
             _ => &[],
         };
         all.iter()
@@ -101,7 +97,7 @@ pub enum Wanted<'a> {
 }
 
 /// How an artifact is stored (API, `ArtifactPackaging`).
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum ArtifactPackaging {
     /// As its files
@@ -112,7 +108,7 @@ pub enum ArtifactPackaging {
 }
 
 /// What stands between the path and the name (API, `ArtifactNamespace`).
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum ArtifactNamespace {
     /// Nothing.
@@ -123,7 +119,7 @@ pub enum ArtifactNamespace {
 }
 
 /// What kind of place artifacts go to (API, `ArtifactsType`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum ArtifactsType {
     /// A pipeline's bucket.
@@ -135,23 +131,23 @@ pub enum ArtifactsType {
 }
 
 /// Settings of one artifact (API, `ProjectArtifacts`).
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct ArtifactSettings {
     /// What kind of place it goes to.
     #[serde(rename = "type")]
     pub artifacts_type: ArtifactsType,
     /// The bucket.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub location: String,
     /// First part of the key.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub path: String,
     /// Middle part of the key.
     #[serde(default)]
     pub namespace_type: ArtifactNamespace,
     /// Last part of the key; the project's name if it is empty.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub name: String,
     /// How it is stored.
     #[serde(default)]
@@ -163,15 +159,15 @@ pub struct ArtifactSettings {
     #[serde(default)]
     pub encryption_disabled: bool,
     /// Identifier of a secondary artifact.
-    #[serde(default)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub artifact_identifier: Option<String>,
     /// What the owner of a bucket in another account may do with it.
-    #[serde(default)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub bucket_owner_access: Option<BucketOwnerAccess>,
 }
 
 /// What the owner of the bucket may do (API, `BucketOwnerAccess`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum BucketOwnerAccess {
     /// Nothing.
@@ -196,6 +192,22 @@ pub struct KeyParts<'a> {
 }
 
 impl ArtifactSettings {
+    /// Settings of which only the type is known.
+    pub fn of_type(artifacts_type: ArtifactsType) -> Self {
+        Self {
+            artifacts_type,
+            location: String::new(),
+            path: String::new(),
+            namespace_type: ArtifactNamespace::None,
+            name: String::new(),
+            packaging: ArtifactPackaging::None,
+            override_artifact_name: false,
+            encryption_disabled: false,
+            artifact_identifier: None,
+            bucket_owner_access: None,
+        }
+    }
+
     /// The key of an archive, or what the keys of all files begin with: parts joined by `/`, none at
     /// the end; empty for files in the root of the bucket. `None` if a part leads out of it.
     ///

@@ -104,6 +104,31 @@ impl Serialize for BuildId {
     }
 }
 
+impl<'de> Deserialize<'de> for BuildId {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// A text that is not a build's id.
+#[derive(Debug, thiserror::Error)]
+#[error("`{0}` is not the id of a build: project:uuid")]
+pub struct InvalidBuildId(String);
+
+impl FromStr for BuildId {
+    type Err = InvalidBuildId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidBuildId> {
+        let invalid = || InvalidBuildId(text.to_owned());
+        let (project, uuid) = text.rsplit_once(':').ok_or_else(invalid)?;
+        Ok(Self {
+            project: project.parse().map_err(|_| invalid())?,
+            uuid: uuid.parse().map_err(|_| invalid())?,
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -2,26 +2,49 @@
 
 mod artifacts;
 mod build;
+mod cache;
 mod compute_type;
+mod environment;
 mod identifiers;
+pub mod json;
+mod logs_config;
+mod moment;
 mod overrides;
+mod project;
 mod report;
 mod request;
+mod source;
+mod start;
+mod variables;
 
 pub use artifacts::{
     ArtifactDestination, ArtifactNamespace, ArtifactPackaging, ArtifactSettings, ArtifactsType,
     BucketOwnerAccess, KeyParts, Wanted, inner_path,
 };
 pub use build::{Artifact, Build, BuildPhase, ExportedVariable, PhaseType};
+pub use cache::{CacheMode, CacheType, ProjectCache};
 pub use compute_type::{ComputeType, UnknownComputeType};
+pub use environment::{
+    ComputeConfiguration, CredentialProvider, DockerServer, EnvironmentType, HostKernel,
+    ImagePullCredentialsType, ProjectEnvironment, ProjectFleet, RegistryCredential,
+};
 pub use executor::protocol::{PhaseContext, Status};
-pub use identifiers::{BuildId, InvalidName, ProjectName};
+pub use identifiers::{BuildId, InvalidBuildId, InvalidName, ProjectName};
+pub use logs_config::{CloudWatchLogsConfig, LogsConfig, LogsStatus, S3LogsConfig};
 pub use overrides::{Overrides, OverridesError};
+pub use project::{
+    BatchRestrictions, BuildBatchConfig, Project, ProjectError, ProjectVisibility, Tag,
+};
 pub use report::{
     CodeCoverage, CoverageNumbers, DetailedReport, Report, ReportStatus, ReportType, TestCase,
     TestStatus, TestSummary,
 };
 pub use request::{
-    BuildRequest, BuildspecChoice, EnvironmentVariable, NamedText, Placement, SecondarySource,
-    SourceLocation, VariableValue,
+    BuildRequest, BuildspecChoice, NamedText, Placement, SecondarySource, SourceLocation,
 };
+pub use source::{
+    BuildStatusConfig, GitSubmodulesConfig, ProjectSource, ProjectSourceVersion, SourceAuth,
+    SourceAuthType, SourceType,
+};
+pub use start::{ArtifactDirectory, InvalidInput, Start};
+pub use variables::{EnvironmentVariable, VariableValue};

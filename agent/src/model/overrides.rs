@@ -1,87 +1,56 @@
 //! The overrides of one build: the input of `StartBuild` (API, `StartBuildInput`).
 
 use std::collections::HashSet;
-use std::time::Duration;
 
-use buildspec_parser::model::SecretReferenceError;
-use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
+use super::json::{self, UnknownMembers};
 use super::{
-    ArtifactSettings, ArtifactsType, ComputeType, EnvironmentVariable, UnknownComputeType,
-    VariableValue,
+    ArtifactSettings, BuildStatusConfig, ComputeType, EnvironmentType, EnvironmentVariable,
+    GitSubmodulesConfig, HostKernel, ImagePullCredentialsType, LogsConfig, ProjectCache,
+    ProjectFleet, ProjectSource, ProjectSourceVersion, RegistryCredential, SourceAuth, SourceType,
 };
 
-/// Members of `StartBuildInput` that are carried out.
-const SUPPORTED: [&str; 9] = [
-    "artifactsOverride",
-    "buildspecOverride",
-    "computeTypeOverride",
-    "environmentVariablesOverride",
-    "imageOverride",
-    "privilegedModeOverride",
-    "projectName",
-    "secondaryArtifactsOverride",
-    "timeoutInMinutesOverride",
-];
-
-/// Members of `StartBuildInput` that this version does not carry out. A build that asks for one is
-/// refused: running it otherwise than asked would be worse.
-const UNSUPPORTED: [&str; 25] = [
-    "autoRetryLimitOverride",
-    "buildStatusConfigOverride",
-    "cacheOverride",
-    "certificateOverride",
-    "debugSessionEnabled",
-    "encryptionKeyOverride",
-    "environmentTypeOverride",
-    "fleetOverride",
-    "gitCloneDepthOverride",
-    "gitSubmodulesConfigOverride",
-    "hostKernelOverride",
-    "idempotencyToken",
-    "imagePullCredentialsTypeOverride",
-    "insecureSslOverride",
-    "logsConfigOverride",
-    "queuedTimeoutInMinutesOverride",
-    "registryCredentialOverride",
-    "reportBuildStatusOverride",
-    "secondarySourcesOverride",
-    "secondarySourcesVersionOverride",
-    "serviceRoleOverride",
-    "sourceAuthOverride",
-    "sourceLocationOverride",
-    "sourceTypeOverride",
-    "sourceVersion",
-];
-
-/// Most secondary artifacts of a build (service quotas).
-const MOST_SECONDARY_ARTIFACTS: usize = 12;
-
-/// Build timeouts that CodeBuild accepts, in minutes (API, `BuildTimeOut`).
-const TIMEOUT_MINUTES: std::ops::RangeInclusive<u64> = 5..=2160;
-
-/// What one build shall do otherwise than its project says.
-#[derive(Debug, Default, PartialEq, Eq)]
+/// What one build shall do otherwise than its project says. Each member is named as in the API,
+/// without `Override`.
+#[derive(Debug, Default, Clone, PartialEq)]
+#[expect(missing_docs, reason = "the API reference says it: StartBuildInput")]
 pub struct Overrides {
-    /// `artifactsOverride`.
-    pub artifacts: Option<ArtifactSettings>,
-    /// `secondaryArtifactsOverride`; every identifier is there, and none twice.
-    pub secondary_artifacts: Option<Vec<ArtifactSettings>>,
-    /// `projectName`.
     pub project_name: Option<String>,
-    /// `buildspecOverride`: text or path; never empty.
+    pub source_version: Option<String>,
+    pub source_type: Option<SourceType>,
+    pub source_location: Option<String>,
+    pub source_auth: Option<SourceAuth>,
+    pub git_clone_depth: Option<u32>,
+    pub git_submodules_config: Option<GitSubmodulesConfig>,
     pub buildspec: Option<String>,
-    /// `environmentVariablesOverride`.
-    pub environment_variables: Vec<EnvironmentVariable>,
-    /// `imageOverride`.
+    pub insecure_ssl: Option<bool>,
+    pub report_build_status: Option<bool>,
+    pub build_status_config: Option<BuildStatusConfig>,
+    pub secondary_sources: Option<Vec<ProjectSource>>,
+    pub secondary_source_versions: Option<Vec<ProjectSourceVersion>>,
+    pub artifacts: Option<ArtifactSettings>,
+    pub secondary_artifacts: Option<Vec<ArtifactSettings>>,
+    pub environment_variables: Option<Vec<EnvironmentVariable>>,
+    pub environment_type: Option<EnvironmentType>,
     pub image: Option<String>,
-    /// `computeTypeOverride`.
     pub compute_type: Option<ComputeType>,
-    /// `privilegedModeOverride`.
+    pub certificate: Option<String>,
     pub privileged_mode: Option<bool>,
-    /// `timeoutInMinutesOverride`.
-    pub timeout: Option<Duration>,
+    pub registry_credential: Option<RegistryCredential>,
+    pub image_pull_credentials_type: Option<ImagePullCredentialsType>,
+    pub fleet: Option<ProjectFleet>,
+    pub host_kernel: Option<HostKernel>,
+    pub cache: Option<ProjectCache>,
+    pub logs_config: Option<LogsConfig>,
+    pub service_role: Option<String>,
+    pub encryption_key: Option<String>,
+    pub timeout_in_minutes: Option<u32>,
+    pub queued_timeout_in_minutes: Option<u32>,
+    pub auto_retry_limit: Option<u32>,
+    pub debug_session_enabled: Option<bool>,
+    pub idempotency_token: Option<String>,
 }
 
 /// Why overrides were refused.
@@ -93,9 +62,14 @@ pub enum OverridesError {
     /// The text is something else than an object.
     #[error("the overrides are not an object with the members of StartBuild")]
     NotAnObject,
-    /// A member that CodeBuild has and this version has not.
-    #[error("`{0}` is not supported yet; take it out to run the build without it")]
-    Unsupported(String),
+    /// A member that CodeBuild has and this program does not carry out.
+    #[error("`{member}` is not supported{reason}; take it out to run the build without it")]
+    Unsupported {
+        /// Name of the member.
+        member: &'static str,
+        /// Why not, with a blank before it; empty where it is only not yet done.
+        reason: &'static str,
+    },
     /// A member that `StartBuild` does not have.
     #[error("`{0}` is not a member of StartBuild")]
     Unknown(String),
@@ -116,185 +90,205 @@ fn invalid(member: &str, reason: impl Into<String>) -> OverridesError {
     }
 }
 
-/// One entry of `environmentVariablesOverride`.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct VariableInput {
-    name: String,
-    value: String,
-    #[serde(rename = "type", default)]
-    kind: VariableType,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-enum VariableType {
-    #[default]
-    Plaintext,
-    ParameterStore,
-    SecretsManager,
-}
-
 impl Overrides {
     /// Reads the JSON that `aws codebuild start-build --cli-input-json` takes, or the same as YAML.
     /// Empty strings, nulls and empty lists stand for absent members, as the skeleton of the AWS
     /// CLI writes them.
     pub fn parse(text: &str) -> Result<Self, OverridesError> {
-        let value: Value = if text.trim_start().starts_with('{') {
-            serde_json::from_str(text)
-                .map_err(|error| OverridesError::NotReadable(error.to_string()))?
-        } else {
-            serde_yaml::from_str(text)
-                .map_err(|error| OverridesError::NotReadable(error.to_string()))?
-        };
-        let Value::Object(members) = value else {
-            return Err(OverridesError::NotAnObject);
-        };
-        Self::from_members(members)
+        match json::from_text(text).map_err(OverridesError::NotReadable)? {
+            Value::Object(members) => Self::from_members(members, UnknownMembers::Refused),
+            _ => Err(OverridesError::NotAnObject),
+        }
     }
 
-    fn from_members(members: Map<String, Value>) -> Result<Self, OverridesError> {
+    /// Reads the members of `StartBuildInput`.
+    pub fn from_members(
+        members: Map<String, Value>,
+        unknown: UnknownMembers,
+    ) -> Result<Self, OverridesError> {
         let mut overrides = Self::default();
         for (member, value) in members {
-            let is_supported = SUPPORTED.contains(&member.as_str());
-            if !is_supported && !UNSUPPORTED.contains(&member.as_str()) {
-                return Err(OverridesError::Unknown(member));
-            }
-            match value {
-                Value::Null => {}
-                Value::String(text) if text.is_empty() => {}
-                Value::Array(items) if items.is_empty() => {}
-                _ if !is_supported => return Err(OverridesError::Unsupported(member)),
-                value => overrides.set(&member, value)?,
-            }
+            let is_absent = match &value {
+                Value::Null => true,
+                Value::String(text) => text.is_empty(),
+                Value::Array(items) => items.is_empty(),
+                _ => false,
+            };
+            let member = Member {
+                name: &member,
+                value: (!is_absent).then_some(value),
+                unknown,
+            };
+            overrides.set(member)?;
         }
         Ok(overrides)
     }
 
-    fn set(&mut self, member: &str, value: Value) -> Result<(), OverridesError> {
-        let text = |value: Value| match value {
-            Value::String(text) => Ok(Some(text)),
-            _ => Err(invalid(member, "has to be a string")),
-        };
-        match member {
-            "projectName" => self.project_name = text(value)?,
-            "buildspecOverride" => self.buildspec = text(value)?,
-            "imageOverride" => self.image = text(value)?,
-            "computeTypeOverride" => {
-                let name = text(value)?.unwrap_or_default();
-                let parsed = name
-                    .parse()
-                    .map_err(|error: UnknownComputeType| invalid(member, error.to_string()))?;
-                self.compute_type = Some(parsed);
+    fn set(&mut self, member: Member<'_>) -> Result<(), OverridesError> {
+        match member.name {
+            "projectName" => member.into(&mut self.project_name),
+            "sourceVersion" => member.into(&mut self.source_version),
+            "sourceTypeOverride" => member.into(&mut self.source_type),
+            "sourceLocationOverride" => member.into(&mut self.source_location),
+            "sourceAuthOverride" => member.into(&mut self.source_auth),
+            "gitCloneDepthOverride" => member.into(&mut self.git_clone_depth),
+            "gitSubmodulesConfigOverride" => member.into(&mut self.git_submodules_config),
+            "buildspecOverride" => member.into(&mut self.buildspec),
+            "insecureSslOverride" => member.into(&mut self.insecure_ssl),
+            "reportBuildStatusOverride" => member.into(&mut self.report_build_status),
+            "buildStatusConfigOverride" => member.into(&mut self.build_status_config),
+            "secondarySourcesOverride" => member.into(&mut self.secondary_sources),
+            "secondarySourcesVersionOverride" => member.into(&mut self.secondary_source_versions),
+            "artifactsOverride" => member.into(&mut self.artifacts),
+            "secondaryArtifactsOverride" => member.into(&mut self.secondary_artifacts),
+            "environmentVariablesOverride" => member.into(&mut self.environment_variables),
+            "environmentTypeOverride" => member.into(&mut self.environment_type),
+            "imageOverride" => member.into(&mut self.image),
+            "computeTypeOverride" => member.into(&mut self.compute_type),
+            "certificateOverride" => member.into(&mut self.certificate),
+            "privilegedModeOverride" => member.into(&mut self.privileged_mode),
+            "registryCredentialOverride" => member.into(&mut self.registry_credential),
+            "imagePullCredentialsTypeOverride" => {
+                member.into(&mut self.image_pull_credentials_type)
             }
-            "privilegedModeOverride" => match value {
-                Value::Bool(privileged) => self.privileged_mode = Some(privileged),
-                _ => return Err(invalid(member, "has to be true or false")),
-            },
-            "timeoutInMinutesOverride" => self.timeout = Some(timeout(member, &value)?),
-            "artifactsOverride" => self.artifacts = Some(artifact(member, value)?),
-            "secondaryArtifactsOverride" => {
-                self.secondary_artifacts = Some(secondary_artifacts(member, value)?);
+            "fleetOverride" => member.into(&mut self.fleet),
+            "hostKernelOverride" => member.into(&mut self.host_kernel),
+            "cacheOverride" => member.into(&mut self.cache),
+            "logsConfigOverride" => member.into(&mut self.logs_config),
+            "serviceRoleOverride" => member.into(&mut self.service_role),
+            "encryptionKeyOverride" => member.into(&mut self.encryption_key),
+            "timeoutInMinutesOverride" => member.into(&mut self.timeout_in_minutes),
+            "queuedTimeoutInMinutesOverride" => member.into(&mut self.queued_timeout_in_minutes),
+            "autoRetryLimitOverride" => member.into(&mut self.auto_retry_limit),
+            "debugSessionEnabled" => member.into(&mut self.debug_session_enabled),
+            "idempotencyToken" => member.into(&mut self.idempotency_token),
+            name if member.unknown == UnknownMembers::Refused => {
+                Err(OverridesError::Unknown(name.to_owned()))
             }
-            _ => self.environment_variables = variables(member, value)?,
+            _ => Ok(()),
+        }
+    }
+
+    /// Members that are given although this program does not carry them out. A build that asks for
+    /// one is refused: running it otherwise than asked would be worse.
+    #[expect(clippy::too_many_lines, reason = "a table")]
+    pub fn refuse_unsupported(&self) -> Result<(), OverridesError> {
+        let not_yet = "";
+        let members: [(&'static str, bool, &'static str); 21] = [
+            (
+                "autoRetryLimitOverride",
+                self.auto_retry_limit.is_some(),
+                not_yet,
+            ),
+            (
+                "buildStatusConfigOverride",
+                self.build_status_config.is_some(),
+                not_yet,
+            ),
+            ("cacheOverride", self.cache.is_some(), not_yet),
+            ("certificateOverride", self.certificate.is_some(), not_yet),
+            (
+                "debugSessionEnabled",
+                self.debug_session_enabled == Some(true),
+                not_yet,
+            ),
+            ("fleetOverride", self.fleet.is_some(), not_yet),
+            (
+                "gitCloneDepthOverride",
+                self.git_clone_depth.is_some(),
+                not_yet,
+            ),
+            (
+                "gitSubmodulesConfigOverride",
+                self.git_submodules_config.is_some(),
+                not_yet,
+            ),
+            (
+                "hostKernelOverride",
+                self.host_kernel.is_some(),
+                ": builds share the kernel of the machine",
+            ),
+            (
+                "imagePullCredentialsTypeOverride",
+                self.image_pull_credentials_type.is_some(),
+                not_yet,
+            ),
+            ("insecureSslOverride", self.insecure_ssl.is_some(), not_yet),
+            ("logsConfigOverride", self.logs_config.is_some(), not_yet),
+            (
+                "registryCredentialOverride",
+                self.registry_credential.is_some(),
+                not_yet,
+            ),
+            (
+                "reportBuildStatusOverride",
+                self.report_build_status == Some(true),
+                not_yet,
+            ),
+            (
+                "secondarySourcesOverride",
+                self.secondary_sources.is_some(),
+                not_yet,
+            ),
+            ("serviceRoleOverride", self.service_role.is_some(), not_yet),
+            ("sourceAuthOverride", self.source_auth.is_some(), not_yet),
+            (
+                "secondarySourcesVersionOverride",
+                self.secondary_source_versions.is_some(),
+                not_yet,
+            ),
+            (
+                "sourceLocationOverride",
+                self.source_location.is_some(),
+                not_yet,
+            ),
+            ("sourceTypeOverride", self.source_type.is_some(), not_yet),
+            ("sourceVersion", self.source_version.is_some(), not_yet),
+        ];
+        let mut given = members.into_iter().filter(|(_, is_given, _)| *is_given);
+        given.next().map_or(Ok(()), |(member, _, reason)| {
+            Err(OverridesError::Unsupported { member, reason })
+        })
+    }
+}
+
+/// A member on its way to its place.
+struct Member<'a> {
+    name: &'a str,
+    value: Option<Value>,
+    unknown: UnknownMembers,
+}
+
+impl Member<'_> {
+    fn into<T: DeserializeOwned>(self, place: &mut Option<T>) -> Result<(), OverridesError> {
+        if let Some(value) = self.value {
+            let read = json::shape(value, self.unknown);
+            *place =
+                Some(read.map_err(|reason| invalid(self.name, format!("is not valid: {reason}")))?);
         }
         Ok(())
     }
 }
 
-fn timeout(member: &str, value: &Value) -> Result<Duration, OverridesError> {
-    let minutes = value
-        .as_u64()
-        .filter(|minutes| TIMEOUT_MINUTES.contains(minutes));
-    let minutes =
-        minutes.ok_or_else(|| invalid(member, "has to be a whole number from 5 to 2160"))?;
-    Ok(Duration::from_secs(minutes * 60))
-}
-
-/// Reads the settings of an artifact. Empty strings and nulls stand for absent members.
-fn artifact(member: &str, mut value: Value) -> Result<ArtifactSettings, OverridesError> {
-    if let Value::Object(members) = &mut value {
-        members.retain(|_, value| !value.is_null() && value.as_str() != Some(""));
-    }
-    let settings: ArtifactSettings = serde_json::from_value(value)
-        .map_err(|error| invalid(member, format!("has to be a ProjectArtifacts: {error}")))?;
-    if settings.artifacts_type == ArtifactsType::Codepipeline {
-        return Err(invalid(
-            member,
-            "is of type CODEPIPELINE, for which there has to be a pipeline",
-        ));
-    }
-    Ok(settings)
-}
-
-fn secondary_artifacts(
-    member: &str,
-    value: Value,
-) -> Result<Vec<ArtifactSettings>, OverridesError> {
-    let Value::Array(values) = value else {
-        return Err(invalid(member, "has to be a list"));
-    };
-    if values.len() > MOST_SECONDARY_ARTIFACTS {
-        return Err(invalid(member, "has more than 12 artifacts"));
-    }
+/// The identifiers of a list, each of which has to be there once.
+pub(super) fn identifiers<'a>(
+    identifiers: impl Iterator<Item = Option<&'a str>>,
+) -> Result<(), String> {
     let mut known = HashSet::new();
-    let mut all = Vec::new();
-    for value in values {
-        let settings = artifact(member, value)?;
-        let Some(identifier) = settings.artifact_identifier.clone() else {
-            return Err(invalid(
-                member,
-                "has an artifact without artifactIdentifier",
-            ));
-        };
-        if !known.insert(identifier.clone()) {
-            return Err(invalid(
-                member,
-                format!("has the identifier `{identifier}` twice"),
-            ));
+    for identifier in identifiers {
+        let identifier = identifier.ok_or("every item has to have an identifier")?;
+        let is_identifier = (1..128).contains(&identifier.len())
+            && identifier
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+        if !is_identifier {
+            return Err("identifier must contain only alphanumeric characters and underscores and be less than 128 characters in length".to_owned());
         }
-        all.push(settings);
+        if !known.insert(identifier) {
+            return Err(format!("the identifier `{identifier}` stands there twice"));
+        }
     }
-    Ok(all)
-}
-
-fn variables(member: &str, value: Value) -> Result<Vec<EnvironmentVariable>, OverridesError> {
-    let entries: Vec<VariableInput> = serde_json::from_value(value).map_err(|error| {
-        invalid(
-            member,
-            format!("has to be a list of {{name, value, type}}: {error}"),
-        )
-    })?;
-    entries
-        .into_iter()
-        .map(|entry| {
-            if entry.name.is_empty()
-                || entry.name.contains(['=', '\0'])
-                || entry.value.contains('\0')
-            {
-                return Err(invalid(
-                    member,
-                    format!("has a variable that cannot be set: `{}`", entry.name),
-                ));
-            }
-            let value = match entry.kind {
-                VariableType::Plaintext => VariableValue::Plaintext(entry.value),
-                VariableType::ParameterStore => VariableValue::ParameterStore(entry.value),
-                VariableType::SecretsManager => {
-                    let reference = entry.value.parse();
-                    VariableValue::SecretsManager(reference.map_err(
-                        |error: SecretReferenceError| {
-                            invalid(member, format!("has `{}`: {error}", entry.name))
-                        },
-                    )?)
-                }
-            };
-            Ok(EnvironmentVariable {
-                name: entry.name,
-                value,
-            })
-        })
-        .collect()
+    Ok(())
 }
 
 #[cfg(test)]
@@ -302,10 +296,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_supported_members_are_taken_over() {
+    fn the_members_are_taken_over() {
         let overrides = Overrides::parse(
             r#"{"projectName": "demo", "buildspecOverride": "ci.yml", "imageOverride": "a:1",
-                "timeoutInMinutesOverride": 5,
+                "timeoutInMinutesOverride": 5, "sourceTypeOverride": "GITHUB_ENTERPRISE",
+                "logsConfigOverride": {"s3Logs": {"status": "ENABLED", "location": "b/p"}},
                 "environmentVariablesOverride": [{"name": "A", "value": "1", "type": "PLAINTEXT"},
                                                  {"name": "B", "value": ""}]}"#,
         )
@@ -313,12 +308,12 @@ mod tests {
         assert_eq!(overrides.project_name.as_deref(), Some("demo"));
         assert_eq!(overrides.buildspec.as_deref(), Some("ci.yml"));
         assert_eq!(overrides.image.as_deref(), Some("a:1"));
-        assert_eq!(overrides.timeout, Some(Duration::from_mins(5)));
-        let names: Vec<_> = overrides
-            .environment_variables
-            .iter()
-            .map(|v| v.name.as_str())
-            .collect();
+        assert_eq!(overrides.timeout_in_minutes, Some(5));
+        assert_eq!(overrides.source_type, Some(SourceType::GithubEnterprise));
+        let logs = overrides.logs_config.unwrap();
+        assert_eq!(logs.s3().unwrap().location.as_deref(), Some("b/p"));
+        let variables = overrides.environment_variables.unwrap();
+        let names: Vec<_> = variables.iter().map(|v| v.name.as_str()).collect();
         assert_eq!(names, ["A", "B"]);
     }
 
@@ -329,17 +324,36 @@ mod tests {
     }
 
     #[test]
-    fn every_member_of_start_build_that_is_not_carried_out_is_refused_by_name() {
-        for member in UNSUPPORTED {
-            let error = Overrides::parse(&format!(r#"{{"{member}": true}}"#)).unwrap_err();
-            assert!(error.to_string().contains(member), "{member}: {error}");
-        }
-    }
-
-    #[test]
     fn empty_members_of_a_skeleton_stand_for_absent_ones() {
         let text = r#"{"cacheOverride": null, "sourceVersion": "", "secondarySourcesOverride": [], "imageOverride": ""}"#;
         assert_eq!(Overrides::parse(text).unwrap(), Overrides::default());
+    }
+
+    #[test]
+    fn a_member_that_is_not_carried_out_is_refused_by_name() {
+        let overrides = Overrides::parse(r#"{"hostKernelOverride": "LINUX_KERNEL_6"}"#).unwrap();
+        let error = overrides.refuse_unsupported().unwrap_err().to_string();
+        assert!(
+            error.contains("`hostKernelOverride` is not supported: builds share"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_newer_clients_members_are_passed_over_where_that_is_wished() {
+        let members = |text: &str| match serde_json::from_str(text).unwrap() {
+            Value::Object(members) => members,
+            _ => panic!("an object"),
+        };
+        let text = r#"{"newOverride": 1, "cacheOverride": {"type": "S3", "new": 1}}"#;
+        let overrides = Overrides::from_members(members(text), UnknownMembers::Ignored).unwrap();
+        assert!(overrides.cache.is_some());
+        let text = r#"{"cacheOverride": {"type": "S3", "new": 1}}"#;
+        let error = Overrides::from_members(members(text), UnknownMembers::Refused).unwrap_err();
+        assert!(
+            error.to_string().contains("unknown member `new`"),
+            "{error}"
+        );
     }
 
     #[test]
@@ -350,26 +364,16 @@ mod tests {
             (r#"{"imagOverride": "a"}"#, "`imagOverride` is not a member"),
             (
                 r#"{"imageOverride": 1}"#,
-                "`imageOverride` has to be a string",
+                "`imageOverride` is not valid: invalid type: integer `1`, expected a string",
             ),
             (
                 r#"{"artifactsOverride": {"type": "S4"}}"#,
-                "`artifactsOverride` has to be a ProjectArtifacts",
+                "`artifactsOverride` is not valid: unknown variant `S4`, expected one of `CODEPIPELINE`, `S3`, `NO_ARTIFACTS`",
             ),
             (
-                r#"{"artifactsOverride": {"type": "CODEPIPELINE"}}"#,
-                "has to be a pipeline",
+                r#"{"timeoutInMinutesOverride": 5.5}"#,
+                "`timeoutInMinutesOverride` is not valid",
             ),
-            (
-                r#"{"secondaryArtifactsOverride": [{"type": "S3"}]}"#,
-                "without artifactIdentifier",
-            ),
-            (
-                r#"{"secondaryArtifactsOverride": [{"type": "S3", "artifactIdentifier": "a"}, {"type": "S3", "artifactIdentifier": "a"}]}"#,
-                "identifier `a` twice",
-            ),
-            (r#"{"timeoutInMinutesOverride": 4}"#, "from 5 to 2160"),
-            (r#"{"timeoutInMinutesOverride": 5.5}"#, "whole number"),
             (
                 r#"{"environmentVariablesOverride": [{"name": "A"}]}"#,
                 "missing field `value`",
@@ -380,7 +384,7 @@ mod tests {
             ),
             (
                 r#"{"environmentVariablesOverride": [{"name": "A", "value": "", "type": "SECRETS_MANAGER"}]}"#,
-                "has `A`: the reference names no secret",
+                "variable `A`: the reference names no secret",
             ),
         ] {
             let error = Overrides::parse(text).unwrap_err().to_string();

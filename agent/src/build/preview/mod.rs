@@ -2,6 +2,8 @@
 
 mod files;
 
+use std::path::Path;
+
 use buildspec_parser::Buildspec;
 use buildspec_parser::expand::{BatchBuild, expand};
 use buildspec_parser::plan::{self, Next, PhaseOutcome};
@@ -9,8 +11,7 @@ use serde::Serialize;
 
 use super::environment::{self, Origin, Setting};
 use super::resolve::{self, ResolveError};
-use crate::config::Config;
-use crate::model::{BuildRequest, SourceLocation};
+use crate::model::BuildRequest;
 pub use files::FilesPreview;
 
 /// Built-in variables whose values are different in every build.
@@ -117,10 +118,11 @@ pub struct BatchBuildPreview {
 }
 
 /// Looks at the request, its buildspec and its source.
-pub fn of(request: &BuildRequest, config: &Config) -> Result<Preview, ResolveError> {
-    let SourceLocation::Directory { path: source, .. } = &request.source;
+pub fn of(request: &BuildRequest) -> Result<Preview, ResolveError> {
+    let nowhere = Path::new("");
+    let source = request.source.directory().unwrap_or(nowhere);
     let buildspec = resolve::parse(request, source)?;
-    let variables = variables(request, &buildspec, config);
+    let variables = variables(request, &buildspec);
     let in_source = source.to_string_lossy();
     let value = |name: &str| match name {
         "CODEBUILD_SRC_DIR" => Some(&*in_source),
@@ -198,12 +200,8 @@ fn next(next: Next) -> &'static str {
 }
 
 /// All variables, by name. References stand for values that only a build looks up.
-fn variables(
-    request: &BuildRequest,
-    buildspec: &Buildspec,
-    config: &Config,
-) -> Vec<VariablePreview> {
-    let layers = environment::layers(request, buildspec, "", config);
+fn variables(request: &BuildRequest, buildspec: &Buildspec) -> Vec<VariablePreview> {
+    let layers = environment::layers(request, buildspec, "");
     let preview = |(name, (origin, setting)): (String, _)| {
         let (value, reference) = match setting {
             Setting::Plain(_) if OF_ONE_BUILD.contains(&name.as_str()) => {
