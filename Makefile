@@ -11,9 +11,10 @@ ARTIFACTS ?= artifacts
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: ## Provide what builds and tests need: a Docker engine and the base image
+setup: ## Provide what builds and tests need: a Docker engine, the base image and Python clients
 	@runtime-images/setup-engine.sh
 	@runtime-images/build.sh
+	@tests/setup-python.sh
 
 images: setup ## Build the build images anew, with today's packages
 	@runtime-images/build.sh --force

@@ -9,11 +9,14 @@
     reason = "the harness panics where what it needs is not there: so tests fail"
 )]
 
+pub mod aws;
 pub mod conformance;
 pub mod engine;
+pub mod fault_proxy;
 mod files;
 mod finished;
 mod golden;
+pub mod http;
 mod image;
 mod log;
 mod program;
