@@ -7,6 +7,7 @@ pub mod artifacts;
 pub mod build;
 pub mod cli;
 pub mod config;
+pub mod credentials;
 pub mod data_directory;
 pub mod docker;
 pub mod logs;

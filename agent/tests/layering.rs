@@ -19,7 +19,7 @@ const FLOORS: [&[&str]; 6] = [
         "secrets",
         "source",
     ],
-    &["config"],
+    &["config", "credentials"],
     &["model"],
 ];
 

@@ -22,6 +22,7 @@ use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
+use crate::credentials::Aws;
 use crate::data_directory::{BuildDirectory, DataDirectory};
 use crate::docker::Engine;
 use crate::logs::{AgentLog, LogSink};
@@ -42,6 +43,8 @@ pub struct Tools {
     pub engine: Engine,
     /// Where builds keep what they need on this machine.
     pub data: DataDirectory,
+    /// The way to AWS.
+    pub aws: Aws,
     /// Stored values that stand for those of AWS, if there are any.
     pub secrets: Option<SecretsFile>,
 }

@@ -24,6 +24,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::build::Tools;
 use crate::config::{self, Config};
+use crate::credentials::Aws;
 use crate::data_directory::DataDirectory;
 use crate::docker::Engine;
 use exit::{Exit, Failure};
@@ -125,6 +126,7 @@ impl GlobalArgs {
             .await
             .map_err(Failure::fault)?;
         Ok(Tools {
+            aws: Aws::new(&config.region),
             config,
             engine,
             data,
