@@ -154,11 +154,9 @@ fn variable(name: &str, value: impl Into<String>) -> Variable {
 }
 
 fn built_in(request: &BuildRequest, source_directory: &str) -> Vec<Variable> {
-    let BuildRequest {
-        region, account, ..
-    } = request;
+    let region = &request.region;
     let id = &request.id;
-    let arn = |resource: String| format!("arn:aws:codebuild:{region}:{account}:{resource}");
+    let arn = |resource: String| request.arn(&resource);
     // The directory above the source, as the Go toolchain of AWS's images expects it.
     let output = source_directory.trim_end_matches("/src");
     vec![
@@ -171,13 +169,7 @@ fn built_in(request: &BuildRequest, source_directory: &str) -> Vec<Variable> {
         variable("CODEBUILD_CI", "true"),
         variable("CODEBUILD_GOPATH", output),
         variable("CODEBUILD_INITIATOR", &request.initiator),
-        variable(
-            "CODEBUILD_KMS_KEY_ID",
-            match &request.encryption_key {
-                Some(key) => key.clone(),
-                None => format!("arn:aws:kms:{region}:{account}:alias/aws/s3"),
-            },
-        ),
+        variable("CODEBUILD_KMS_KEY_ID", request.effective_encryption_key()),
         variable("CODEBUILD_LOG_PATH", id.uuid.to_string()),
         variable(
             "CODEBUILD_PROJECT_ARN",

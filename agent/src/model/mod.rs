@@ -4,6 +4,7 @@ mod artifacts;
 mod build;
 mod cache;
 mod compute_type;
+mod effective;
 mod environment;
 mod identifiers;
 pub mod json;
@@ -24,6 +25,7 @@ pub use artifacts::{
 pub use build::{Artifact, Build, BuildPhase, ExportedVariable, PhaseType};
 pub use cache::{CacheMode, CacheType, ProjectCache};
 pub use compute_type::{ComputeType, UnknownComputeType};
+pub use effective::{BuildArtifacts, DebugSession, EffectiveBuild};
 pub use environment::{
     ComputeConfiguration, CredentialProvider, DockerServer, EnvironmentType, HostKernel,
     ImagePullCredentialsType, ProjectEnvironment, ProjectFleet, RegistryCredential,

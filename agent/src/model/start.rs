@@ -515,6 +515,38 @@ mod tests {
     }
 
     #[test]
+    fn the_api_shows_what_is_effective() {
+        let overrides = r#"{"sourceVersion": "main", "debugSessionEnabled": true,
+            "artifactsOverride": {"type": "S3", "location": "b", "namespaceType": "BUILD_ID", "packaging": "ZIP", "name": "n.zip"}}"#;
+        let request = request(&project(), overrides).unwrap();
+        let shown = serde_json::to_value(request.effective()).unwrap();
+        let (id, uuid) = (&request.id, request.id.uuid);
+        for (pointer, expected) in [
+            (
+                "/arn",
+                format!("arn:aws:codebuild:eu-west-1:123456789012:build/{id}"),
+            ),
+            (
+                "/artifacts/location",
+                format!("arn:aws:s3:::b/{uuid}/n.zip"),
+            ),
+            ("/source/type", "GITHUB".to_owned()),
+            ("/sourceVersion", "main".to_owned()),
+            (
+                "/environment/computeType",
+                "BUILD_GENERAL1_SMALL".to_owned(),
+            ),
+            (
+                "/encryptionKey",
+                "arn:aws:kms:eu-west-1:123456789012:alias/aws/s3".to_owned(),
+            ),
+            ("/debugSession/sessionTarget", format!("codebuild:{uuid}")),
+        ] {
+            assert_eq!(shown.pointer(pointer).unwrap(), &expected, "{pointer}");
+        }
+    }
+
+    #[test]
     fn a_project_reads_back_what_it_writes() {
         let project = project();
         let written = serde_json::to_string(&project).unwrap();
