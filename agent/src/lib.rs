@@ -16,4 +16,5 @@ pub mod reports;
 pub mod runtimes;
 pub mod secrets;
 pub mod source;
+pub mod store;
 pub mod worker;

@@ -5,9 +5,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The floors, from the top; modules of one floor do not know each other. `model` is open to all.
-const FLOORS: [&[&str]; 6] = [
+const FLOORS: [&[&str]; 7] = [
     &["cli"],
     &["worker"],
+    &["store"],
     &["build"],
     &[
         "artifacts",

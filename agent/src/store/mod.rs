@@ -1,0 +1,172 @@
+//! The truth about builds: a request goes in and gets a number, a lease with an attempt number comes
+//! out, and one outcome goes back in. Beside them stands whatever the API keeps by name.
+//!
+//! Two engines, one behaviour: SQLite inside this process for one machine, PostgreSQL for many. What
+//! the store does is written once (`sql/`); an engine (`database/`) begins transactions, runs
+//! statements and carries wake-up calls.
+
+mod build;
+mod database;
+mod error;
+mod queue;
+mod report;
+mod resource;
+mod sql;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+pub use build::{
+    AtLimit, Deletion, IdempotencyToken, NewBuild, Operation, StoredBuild, Submission,
+};
+pub use database::Changes;
+pub use error::StoreError;
+pub use queue::{
+    AgentDescription, Answer, Ended, Fence, HeldLease, Lease, Needs, Offer, Resources, Sweep,
+    Waiting, Why,
+};
+pub use report::{NewReport, ReportFilter, StoredReport};
+pub use resource::{Kind, Order, Page, PageRequest, Resource, ResourceSort};
+use sql::{PostgresStore, SqliteStore};
+
+use crate::model::{BuildId, ProjectName};
+
+/// How long a token stands for the build it started (API, `idempotencyToken`: five minutes).
+pub const TOKEN_LIFE: Duration = Duration::from_mins(5);
+
+/// What the agent keeps of builds, projects and reports.
+///
+/// Every method is one transaction: it happens as a whole or, when it answers with an error, not at
+/// all. Calls may be repeated after an error of the database.
+#[async_trait]
+pub trait Store: std::fmt::Debug + Send + Sync {
+    /// Stores something new under its name. Of a project, the member `concurrentBuildLimit` counts
+    /// from now on.
+    async fn create_resource(
+        &self,
+        kind: Kind,
+        name: &str,
+        body: serde_json::Value,
+    ) -> Result<Resource, StoreError>;
+
+    /// Replaces the body of what is stored under a name.
+    async fn update_resource(
+        &self,
+        kind: Kind,
+        name: &str,
+        body: serde_json::Value,
+    ) -> Result<Resource, StoreError>;
+
+    /// Removes what is stored under a name, and tells whether there was something. Builds of a
+    /// project stay, and so do its numbers.
+    async fn delete_resource(&self, kind: Kind, name: &str) -> Result<bool, StoreError>;
+
+    /// Looks names up; those that are not there are left out.
+    async fn resources(&self, kind: Kind, names: &[String]) -> Result<Vec<Resource>, StoreError>;
+
+    /// Lists names.
+    async fn list_resources(
+        &self,
+        kind: Kind,
+        sort: ResourceSort,
+        page: &PageRequest,
+    ) -> Result<Page<String>, StoreError>;
+
+    /// Gives a build its number and queues it. A token that was seen within [`TOKEN_LIFE`] gives the build it started then.
+    async fn submit(
+        &self,
+        build: NewBuild,
+        token: Option<IdempotencyToken>,
+    ) -> Result<Submission, StoreError>;
+
+    /// Looks builds up; those that are not there are left out.
+    async fn builds(&self, ids: &[BuildId]) -> Result<Vec<StoredBuild>, StoreError>;
+
+    /// Lists builds, of one project or of all, by age.
+    async fn list_builds(
+        &self,
+        project: Option<&ProjectName>,
+        page: &PageRequest,
+    ) -> Result<Page<BuildId>, StoreError>;
+
+    /// Forgets a build that is over.
+    async fn delete_build(&self, id: &BuildId) -> Result<Deletion, StoreError>;
+
+    /// Stops a build: at once if it waits, otherwise by asking its agent. A build that is over stays
+    /// as it is. `None` if there is no such build.
+    async fn stop(&self, id: &BuildId) -> Result<Option<StoredBuild>, StoreError>;
+
+    /// Looks reports up by their ARNs; those that are not there are left out.
+    async fn reports(&self, arns: &[String]) -> Result<Vec<StoredReport>, StoreError>;
+
+    /// Lists the ARNs of reports by their age.
+    async fn list_reports(
+        &self,
+        filter: &ReportFilter,
+        page: &PageRequest,
+    ) -> Result<Page<String>, StoreError>;
+
+    /// The test cases and coverages of a report, as its agent sent them.
+    async fn report_details(&self, arn: &str) -> Result<Option<serde_json::Value>, StoreError>;
+
+    /// Removes a report, and tells whether there was one.
+    async fn delete_report(&self, arn: &str) -> Result<bool, StoreError>;
+
+    /// Takes the next build that fits an agent, for as long as `life`, counted by the database's
+    /// clock. Order: priority, then a fair turn among projects, then age. A large build that has
+    /// waited for longer than `patience` is not overtaken any more: the agent gets nothing until
+    /// enough of it is free.
+    async fn lease(&self, offer: &Offer) -> Result<Option<Lease>, StoreError>;
+
+    /// Says that an agent lives, extends all its leases, and gives those it still holds. One that is
+    /// missing is lost: its build may run elsewhere.
+    async fn heartbeat(
+        &self,
+        agent: &AgentDescription,
+        life: Duration,
+    ) -> Result<Vec<HeldLease>, StoreError>;
+
+    /// Forgets an agent that ends in good order. Leases it still has run out by themselves.
+    async fn farewell(&self, agent: &str) -> Result<(), StoreError>;
+
+    /// Writes down how far a leased build is. `has_started` is for good: from then on the build does
+    /// not run again elsewhere when its agent is lost.
+    async fn progress(
+        &self,
+        fence: &Fence,
+        record: serde_json::Value,
+        has_started: bool,
+    ) -> Result<(), StoreError>;
+
+    /// Writes down the one outcome of a leased build, with its reports.
+    async fn finish(&self, fence: &Fence, ended: Ended) -> Result<(), StoreError>;
+
+    /// Gives a lease back before anything was done: the build waits again at its old place.
+    async fn release(&self, fence: &Fence) -> Result<(), StoreError>;
+
+    /// What time does: queued builds whose time is up end as `TIMED_OUT`; builds of lost agents wait
+    /// again if no command had started, and end as `FAULT` otherwise; old tokens are forgotten.
+    async fn sweep(&self) -> Result<Sweep, StoreError>;
+
+    /// Why a build waits, and for what. `None` if there is no such build.
+    async fn why(&self, id: &BuildId) -> Result<Option<Why>, StoreError>;
+
+    /// The agents that have been heard of, with their last sign of life.
+    async fn agents(&self) -> Result<Vec<(AgentDescription, jiff::Timestamp)>, StoreError>;
+
+    /// Wake-up calls: something may be leased, or a leased build is to be stopped.
+    fn changes(&self) -> Changes;
+}
+
+/// Opens the store with this address: `sqlite:PATH`, or `postgres://…`. Brings its schema up to date.
+pub async fn open(address: &str) -> Result<Arc<dyn Store>, StoreError> {
+    if let Some(path) = address.strip_prefix("sqlite:") {
+        Ok(Arc::new(SqliteStore::open(path.as_ref()).await?))
+    } else if address.starts_with("postgres:") || address.starts_with("postgresql:") {
+        Ok(Arc::new(PostgresStore::connect(address).await?))
+    } else {
+        Err(StoreError::UnknownAddress)
+    }
+}

@@ -1,0 +1,61 @@
+//! Agents and their signs of life.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::{builds, millis};
+use crate::store::database::Session;
+use crate::store::{AgentDescription, Fence, HeldLease, StoreError};
+
+const SEEN: &str = "
+INSERT INTO agents (id, seen_at, description) SELECT $1, now, $2 FROM clock WHERE true
+ON CONFLICT (id) DO UPDATE SET seen_at = excluded.seen_at, description = excluded.description";
+
+/// A lease that has run out is extended all the same as long as nobody took it away.
+const EXTEND: &str = "
+UPDATE queue SET expires_at = (SELECT now FROM clock) + $2 WHERE agent = $1
+RETURNING build, project, attempt, is_stopping";
+
+const FORGET: &str = "DELETE FROM agents WHERE id = $1";
+
+const ALL: &str = "SELECT description, seen_at FROM agents ORDER BY id";
+
+/// Notes a sign of life and extends the agent's leases.
+pub(super) async fn heartbeat(
+    session: &mut dyn Session,
+    agent: &AgentDescription,
+    life: Duration,
+) -> Result<Vec<HeldLease>, StoreError> {
+    let description = serde_json::json!(agent);
+    let values = [agent.id.as_str().into(), (&description).into()];
+    session.rows(SEEN, &values).await?;
+    let values = [agent.id.as_str().into(), millis(life).into()];
+    let mut held = Vec::new();
+    for mut row in session.rows(EXTEND, &values).await? {
+        held.push(HeldLease {
+            fence: Fence {
+                build: builds::build_id(&mut row)?,
+                attempt: row.count()?,
+                agent: agent.id.clone(),
+            },
+            is_stopping: row.is()?,
+        });
+    }
+    Ok(held)
+}
+
+/// Forgets an agent.
+pub(super) async fn farewell(session: &mut dyn Session, agent: &str) -> Result<(), StoreError> {
+    session.rows(FORGET, &[agent.into()]).await.map(drop)
+}
+
+/// All agents that have been heard of.
+pub(super) async fn all(
+    session: &mut dyn Session,
+) -> Result<Vec<(AgentDescription, Timestamp)>, StoreError> {
+    let rows = session.rows(ALL, &[]).await?;
+    rows.into_iter()
+        .map(|mut row| Ok((row.json("agent")?, row.time()?)))
+        .collect()
+}

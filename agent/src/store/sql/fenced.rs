@@ -1,0 +1,111 @@
+//! Writes of the agent that has a lease. Each is fenced: it happens only as long as the attempt is the
+//! latest one and nobody took the lease away.
+
+use serde_json::Value as Json;
+
+use super::{builds, lanes, reports, resources};
+use crate::model::Status;
+use crate::store::database::{Session, Topic, Value};
+use crate::store::{Ended, Fence, Kind, StoreError};
+
+const MARK: &str = "
+UPDATE queue SET has_started = CASE WHEN $4 = 1 THEN 1 ELSE has_started END
+WHERE build = $1 AND attempt = $2 AND agent = $3 RETURNING build";
+
+const RECORD: &str = "UPDATE builds SET record = $2 WHERE id = $1";
+
+const LEAVE: &str =
+    "DELETE FROM queue WHERE build = $1 AND attempt = $2 AND agent = $3 RETURNING build";
+
+const END: &str = "
+UPDATE builds SET status = $2, record = $3, ended_at = (SELECT now FROM clock) WHERE id = $1";
+
+const WAIT_AGAIN: &str = "
+UPDATE queue SET agent = NULL, leased_at = NULL, expires_at = NULL
+WHERE build = $1 AND attempt = $2 AND agent = $3 RETURNING is_stopping";
+
+const LEAVE_WAITING: &str = "DELETE FROM queue WHERE build = $1 AND agent IS NULL";
+
+fn key(fence: &Fence) -> Vec<Value> {
+    vec![
+        fence.build.uuid.into(),
+        fence.attempt.into(),
+        fence.agent.as_str().into(),
+    ]
+}
+
+fn lost(fence: &Fence) -> StoreError {
+    StoreError::LeaseLost {
+        build: fence.build.clone(),
+        attempt: fence.attempt,
+    }
+}
+
+/// Writes down how far a build is.
+pub(super) async fn progress(
+    session: &mut dyn Session,
+    fence: &Fence,
+    record: &Json,
+    has_started: bool,
+) -> Result<(), StoreError> {
+    let mut values = key(fence);
+    values.push(has_started.into());
+    if session.row(MARK, &values).await?.is_none() {
+        return Err(lost(fence));
+    }
+    let values = [fence.build.uuid.into(), record.into()];
+    session.rows(RECORD, &values).await.map(drop)
+}
+
+/// Writes down the outcome, with the reports.
+pub(super) async fn finish(
+    session: &mut dyn Session,
+    fence: &Fence,
+    ended: Ended,
+) -> Result<(), StoreError> {
+    let project = fence.build.project.to_string();
+    lanes::hold(session, &project).await?;
+    if session.row(LEAVE, &key(fence)).await?.is_none() {
+        return Err(lost(fence));
+    }
+    let values = [
+        fence.build.uuid.into(),
+        ended.status.name().into(),
+        (&ended.record).into(),
+    ];
+    session.rows(END, &values).await?;
+    for (name, body) in &ended.report_groups {
+        resources::put(session, Kind::ReportGroup, name, body).await?;
+    }
+    for report in &ended.reports {
+        reports::insert(session, &fence.build, report).await?;
+    }
+    lanes::fill(session, &project).await
+}
+
+/// Gives a lease back: the build waits again, at its old place.
+pub(super) async fn release(session: &mut dyn Session, fence: &Fence) -> Result<(), StoreError> {
+    lanes::hold(session, &fence.build.project.to_string()).await?;
+    wait_again(session, fence).await
+}
+
+/// Lets a leased build wait again. One that is to be stopped ends here: its agent will not do it.
+pub(super) async fn wait_again(session: &mut dyn Session, fence: &Fence) -> Result<(), StoreError> {
+    let Some(mut row) = session.row(WAIT_AGAIN, &key(fence)).await? else {
+        return Err(lost(fence));
+    };
+    if row.is()? {
+        session
+            .rows(LEAVE_WAITING, &[fence.build.uuid.into()])
+            .await?;
+        builds::end(session, &fence.build, Status::Stopped, None).await?;
+        return lanes::fill(session, &fence.build.project.to_string()).await;
+    }
+    session.wake(Topic::Work).await
+}
+
+/// Takes the lease away for good.
+pub(super) async fn leave(session: &mut dyn Session, fence: &Fence) -> Result<(), StoreError> {
+    let left = session.row(LEAVE, &key(fence)).await?;
+    left.map(drop).ok_or_else(|| lost(fence))
+}

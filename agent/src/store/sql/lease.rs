@@ -1,0 +1,172 @@
+//! A lease goes out: the next build that fits an agent.
+
+use std::cmp::Reverse;
+
+use super::{builds, millis};
+use crate::store::database::{Session, Twin};
+use crate::store::{Fence, Lease, Needs, Offer, Resources, StoreError};
+
+const CLASSES: &str =
+    "SELECT id, environment_type, fleet, processors_milli, memory_mib FROM classes";
+
+/// The first one of a class, by an index: it does not matter how many wait behind it.
+const HEAD: &str = "
+SELECT priority, turn, submitted_at, clock.now FROM queue, clock
+WHERE class = $1 AND agent IS NULL AND is_ready = 1
+ORDER BY priority DESC, turn, submitted_at LIMIT 1";
+
+/// SQLite has one writer at a time; in PostgreSQL agents claim past each other's locks.
+const CLAIM: Twin = Twin {
+    sqlite: "
+UPDATE queue SET agent = $2, attempt = attempt + 1, has_started = 0,
+    leased_at = (SELECT now FROM clock), expires_at = (SELECT now FROM clock) + $3
+WHERE build = (
+    SELECT build FROM queue WHERE class = $1 AND agent IS NULL AND is_ready = 1
+    ORDER BY priority DESC, turn, submitted_at LIMIT 1)
+RETURNING build, project, attempt",
+    postgres: "
+UPDATE queue SET agent = $2, attempt = attempt + 1, has_started = 0,
+    leased_at = (SELECT now FROM clock), expires_at = (SELECT now FROM clock) + $3
+WHERE build = (
+    SELECT build FROM queue WHERE class = $1 AND agent IS NULL AND is_ready = 1
+    ORDER BY priority DESC, turn, submitted_at LIMIT 1 FOR UPDATE SKIP LOCKED)
+RETURNING build, project, attempt",
+};
+
+const DOCUMENTS: &str = "SELECT request, record FROM builds WHERE id = $1";
+
+/// A set of needs that some build has or had.
+#[derive(Debug)]
+pub(super) struct Class {
+    /// Its key.
+    pub(super) id: String,
+    /// The needs.
+    pub(super) needs: Needs,
+}
+
+/// A class that an agent can run, and what a build of it takes of the agent.
+#[derive(Debug)]
+struct Suitable {
+    class: Class,
+    share: Resources,
+}
+
+/// The first build of a class: what decides on the order, smallest first, and how long it has waited.
+#[derive(Debug)]
+struct Head {
+    order: (Reverse<i64>, i64, i64),
+    waited_millis: i64,
+}
+
+/// Takes the next build that fits.
+pub(super) async fn next(
+    session: &mut dyn Session,
+    offer: &Offer,
+) -> Result<Option<Lease>, StoreError> {
+    if offer.agent.closed.is_some() {
+        return Ok(None);
+    }
+    let classes = classes(session).await?.into_iter();
+    let suitable = classes.filter_map(|class| {
+        let share = offer.agent.share(&class.needs)?;
+        Some(Suitable { class, share })
+    });
+    for Suitable { class, share } in in_order(session, offer, suitable.collect()).await? {
+        let values = [
+            class.id.into(),
+            offer.agent.id.as_str().into(),
+            millis(offer.life).into(),
+        ];
+        let claimed = session.row(session.text(CLAIM), &values).await?;
+        // Another agent may have been faster.
+        if let Some(mut row) = claimed {
+            let fence = Fence {
+                build: builds::build_id(&mut row)?,
+                attempt: row.count()?,
+                agent: offer.agent.id.clone(),
+            };
+            return lease(session, fence, share).await.map(Some);
+        }
+    }
+    Ok(None)
+}
+
+/// The classes to take from, in the order of their first builds. One that the agent could run, and
+/// that has waited too long for the agent to have room, keeps everything behind it back.
+async fn in_order(
+    session: &mut dyn Session,
+    offer: &Offer,
+    classes: Vec<Suitable>,
+) -> Result<Vec<Suitable>, StoreError> {
+    let fits = |suitable: &Suitable| offer.free.hold(suitable.share);
+    if let [only] = classes.as_slice() {
+        let fits = fits(only);
+        return Ok(if fits { classes } else { Vec::new() });
+    }
+    let mut heads = Vec::new();
+    for suitable in classes {
+        if let Some(head) = head(session, &suitable.class).await? {
+            heads.push((head, suitable));
+        }
+    }
+    heads.sort_by_key(|(head, _)| head.order);
+    let keeps_back = |(head, suitable): &(Head, Suitable)| {
+        !fits(suitable) && head.waited_millis > millis(offer.patience)
+    };
+    let end = heads.iter().position(keeps_back).unwrap_or(heads.len());
+    heads.truncate(end);
+    Ok(heads
+        .into_iter()
+        .map(|(_, suitable)| suitable)
+        .filter(fits)
+        .collect())
+}
+
+/// All classes; there are as many as there are different needs.
+pub(super) async fn classes(session: &mut dyn Session) -> Result<Vec<Class>, StoreError> {
+    let rows = session.rows(CLASSES, &[]).await?;
+    let class = |mut row: crate::store::database::Row| {
+        Ok(Class {
+            id: row.text()?,
+            needs: Needs {
+                environment_type: row.named("environment type")?,
+                fleet: Some(row.text()?).filter(|fleet| !fleet.is_empty()),
+                resources: Resources {
+                    processors_milli: row.count()?,
+                    memory_mib: row.count()?,
+                },
+            },
+        })
+    };
+    rows.into_iter().map(class).collect()
+}
+
+async fn head(session: &mut dyn Session, class: &Class) -> Result<Option<Head>, StoreError> {
+    let Some(mut row) = session.row(HEAD, &[class.id.as_str().into()]).await? else {
+        return Ok(None);
+    };
+    let (priority, turn, submitted_at) = (row.integer()?, row.integer()?, row.integer()?);
+    Ok(Some(Head {
+        order: (Reverse(priority), turn, submitted_at),
+        waited_millis: row.integer()? - submitted_at,
+    }))
+}
+
+async fn lease(
+    session: &mut dyn Session,
+    fence: Fence,
+    resources: Resources,
+) -> Result<Lease, StoreError> {
+    let values = [fence.build.uuid.into()];
+    let row = session.row(DOCUMENTS, &values).await?;
+    let mut row = row.ok_or_else(|| StoreError::Corrupt {
+        what: "queue entry without a build",
+        value: fence.build.to_string(),
+    })?;
+    Ok(Lease {
+        fence,
+        resources,
+        request: row.json("build request")?,
+        record: row.json("build record")?,
+    })
+}

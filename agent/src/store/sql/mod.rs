@@ -1,0 +1,222 @@
+//! What the store does, written once for both engines.
+
+mod agents;
+mod builds;
+mod fenced;
+mod lanes;
+mod lease;
+mod pages;
+mod record;
+mod reports;
+mod resources;
+mod submit;
+mod sweep;
+mod why;
+
+use std::path::Path;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use serde_json::Value as Json;
+
+use super::database::{Changes, Database, Postgres, Sqlite};
+use super::{
+    AgentDescription, Deletion, Ended, Fence, HeldLease, IdempotencyToken, Kind, Lease, NewBuild,
+    Offer, Page, PageRequest, ReportFilter, Resource, ResourceSort, Store, StoreError, StoredBuild,
+    StoredReport, Submission, Sweep, Why,
+};
+use crate::model::{BuildId, ProjectName};
+
+/// A store in a database.
+#[derive(Debug)]
+pub(super) struct SqlStore<D: Database> {
+    database: D,
+}
+
+/// A store in a file of this machine.
+pub(super) type SqliteStore = SqlStore<Sqlite>;
+
+/// A store on a PostgreSQL server.
+pub(super) type PostgresStore = SqlStore<Postgres>;
+
+impl SqliteStore {
+    /// Opens the store in a file, which is made if needed, readable by its owner only.
+    pub(in crate::store) async fn open(path: &Path) -> Result<Self, StoreError> {
+        let database = Sqlite::open(path).await?;
+        Ok(Self { database })
+    }
+}
+
+impl PostgresStore {
+    /// Opens the store in the database of a URL.
+    pub(in crate::store) async fn connect(url: &str) -> Result<Self, StoreError> {
+        let database = Postgres::connect(url).await?;
+        Ok(Self { database })
+    }
+}
+
+/// The value of an expression in a transaction that is committed after it.
+macro_rules! written {
+    ($store:expr, |$session:ident| $expression:expr) => {{
+        let mut transaction = $store.database.write().await?;
+        let $session = transaction.as_mut();
+        let value = $expression.await?;
+        transaction.commit().await?;
+        Ok(value)
+    }};
+}
+
+/// The value of an expression in a transaction that only reads.
+macro_rules! read {
+    ($store:expr, |$session:ident| $expression:expr) => {{
+        let mut transaction = $store.database.read().await?;
+        let $session = transaction.as_mut();
+        $expression.await
+    }};
+}
+
+#[async_trait]
+impl<D: Database> Store for SqlStore<D> {
+    async fn create_resource(
+        &self,
+        kind: Kind,
+        name: &str,
+        body: Json,
+    ) -> Result<Resource, StoreError> {
+        written!(self, |session| resources::create(session, kind, name, body))
+    }
+
+    async fn update_resource(
+        &self,
+        kind: Kind,
+        name: &str,
+        body: Json,
+    ) -> Result<Resource, StoreError> {
+        written!(self, |session| resources::update(session, kind, name, body))
+    }
+
+    async fn delete_resource(&self, kind: Kind, name: &str) -> Result<bool, StoreError> {
+        written!(self, |session| resources::delete(session, kind, name))
+    }
+
+    async fn resources(&self, kind: Kind, names: &[String]) -> Result<Vec<Resource>, StoreError> {
+        read!(self, |session| resources::of_names(session, kind, names))
+    }
+
+    async fn list_resources(
+        &self,
+        kind: Kind,
+        sort: ResourceSort,
+        page: &PageRequest,
+    ) -> Result<Page<String>, StoreError> {
+        read!(self, |session| resources::list(session, kind, sort, page))
+    }
+
+    async fn submit(
+        &self,
+        build: NewBuild,
+        token: Option<IdempotencyToken>,
+    ) -> Result<Submission, StoreError> {
+        written!(self, |session| submit::submit(session, build, token))
+    }
+
+    async fn builds(&self, ids: &[BuildId]) -> Result<Vec<StoredBuild>, StoreError> {
+        read!(self, |session| builds::of_ids(session, ids))
+    }
+
+    async fn list_builds(
+        &self,
+        project: Option<&ProjectName>,
+        page: &PageRequest,
+    ) -> Result<Page<BuildId>, StoreError> {
+        read!(self, |session| builds::list(session, project, page))
+    }
+
+    async fn delete_build(&self, id: &BuildId) -> Result<Deletion, StoreError> {
+        written!(self, |session| builds::delete(session, id))
+    }
+
+    async fn stop(&self, id: &BuildId) -> Result<Option<StoredBuild>, StoreError> {
+        written!(self, |session| builds::stop(session, id))
+    }
+
+    async fn reports(&self, arns: &[String]) -> Result<Vec<StoredReport>, StoreError> {
+        read!(self, |session| reports::of_arns(session, arns))
+    }
+
+    async fn list_reports(
+        &self,
+        filter: &ReportFilter,
+        page: &PageRequest,
+    ) -> Result<Page<String>, StoreError> {
+        read!(self, |session| reports::list(session, filter, page))
+    }
+
+    async fn report_details(&self, arn: &str) -> Result<Option<Json>, StoreError> {
+        read!(self, |session| reports::details(session, arn))
+    }
+
+    async fn delete_report(&self, arn: &str) -> Result<bool, StoreError> {
+        written!(self, |session| reports::delete(session, arn))
+    }
+
+    async fn lease(&self, offer: &Offer) -> Result<Option<Lease>, StoreError> {
+        written!(self, |session| lease::next(session, offer))
+    }
+
+    async fn heartbeat(
+        &self,
+        agent: &AgentDescription,
+        life: Duration,
+    ) -> Result<Vec<HeldLease>, StoreError> {
+        written!(self, |session| agents::heartbeat(session, agent, life))
+    }
+
+    async fn farewell(&self, agent: &str) -> Result<(), StoreError> {
+        written!(self, |session| agents::farewell(session, agent))
+    }
+
+    async fn progress(
+        &self,
+        fence: &Fence,
+        record: Json,
+        has_started: bool,
+    ) -> Result<(), StoreError> {
+        written!(self, |session| fenced::progress(
+            session,
+            fence,
+            &record,
+            has_started
+        ))
+    }
+
+    async fn finish(&self, fence: &Fence, ended: Ended) -> Result<(), StoreError> {
+        written!(self, |session| fenced::finish(session, fence, ended))
+    }
+
+    async fn release(&self, fence: &Fence) -> Result<(), StoreError> {
+        written!(self, |session| fenced::release(session, fence))
+    }
+
+    async fn sweep(&self) -> Result<Sweep, StoreError> {
+        sweep::sweep(&self.database).await
+    }
+
+    async fn why(&self, id: &BuildId) -> Result<Option<Why>, StoreError> {
+        read!(self, |session| why::why(session, id))
+    }
+
+    async fn agents(&self) -> Result<Vec<(AgentDescription, Timestamp)>, StoreError> {
+        read!(self, |session| agents::all(session))
+    }
+
+    fn changes(&self) -> Changes {
+        self.database.changes()
+    }
+}
+
+/// A length of time as the database counts it.
+fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX / 4)
+}
