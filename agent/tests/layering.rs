@@ -12,6 +12,7 @@ const FLOORS: [&[&str]; 7] = [
     &["build"],
     &[
         "artifacts",
+        "cache",
         "data_directory",
         "docker",
         "logs",

@@ -76,7 +76,7 @@ fn build(
     control: Control,
     confinement: Confinement,
 ) -> Result<(), Failure> {
-    setup::confine(&places, confinement)?;
+    let mounter = setup::confine(&places, confinement)?;
     let processes = match confinement {
         Confinement::None => Processes::Descendants,
         Confinement::Container(_) | Confinement::Privileged => Processes::Container,
@@ -90,6 +90,7 @@ fn build(
         root,
         places,
         channel,
+        mounter,
     };
     Ok(Build::new(plan, surroundings, supervisor, env::vars_os()).run()?)
 }

@@ -3,6 +3,7 @@
 
 mod archive;
 mod build;
+mod cache;
 mod channel;
 mod clock;
 mod control;
@@ -11,6 +12,7 @@ mod grant;
 mod life;
 mod log;
 mod memory;
+mod mounts;
 mod output;
 mod places;
 mod processes;

@@ -13,6 +13,8 @@ pub(crate) struct Places {
     pub(crate) output: PathBuf,
     /// Script and state of the shell; in memory, because there are secrets in it.
     pub(crate) state: PathBuf,
+    /// The kept caches of the project, if the agent has mounted them.
+    pub(crate) local_cache: PathBuf,
 }
 
 impl Places {
@@ -24,6 +26,7 @@ impl Places {
             readonly: codebuild.join("readonly"),
             output: codebuild.join("output"),
             state: codebuild.join("output/tmp"),
+            local_cache: codebuild.join("local-cache"),
         }
     }
 }

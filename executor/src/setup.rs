@@ -8,6 +8,7 @@ use caps::{CapSet, Capability};
 use nix::sys::prctl;
 
 use crate::channel::Channel;
+use crate::mounts::Mounter;
 use crate::places::Places;
 use crate::routes;
 use crate::shell;
@@ -56,8 +57,11 @@ pub(crate) fn open_channel(places: &Places) -> Result<(Channel, UnixListener), S
     Ok((channel, listener))
 }
 
-/// Shuts the build in, and goes where commands start.
-pub(crate) fn confine(places: &Places, confinement: Confinement) -> Result<(), SetupError> {
+/// Shuts the build in, and goes where commands start. Gives what can still mount caches, if there are any.
+pub(crate) fn confine(
+    places: &Places,
+    confinement: Confinement,
+) -> Result<Option<Mounter>, SetupError> {
     if confinement == Confinement::None {
         prctl::set_child_subreaper(true).map_err(failed("adopt the processes of the build"))?;
     } else {
@@ -67,16 +71,21 @@ pub(crate) fn confine(places: &Places, confinement: Confinement) -> Result<(), S
     if confinement == Confinement::Container(Neighbours::CutOff) {
         routes::cut_off_neighbours().map_err(failed("cut off the neighbours on the network"))?;
     }
+    let has_caches = confinement != Confinement::None && places.local_cache.is_dir();
+    let mounter = has_caches.then(|| Mounter::start(places.local_cache.clone()));
+    let mounter = mounter.transpose();
+    let mounter = mounter.map_err(failed("start the thread that mounts caches"))?;
     if let Confinement::Container(_) = confinement {
         drop_capabilities()
             .map_err(io::Error::other)
             .map_err(failed("drop capabilities"))?;
     }
     shell::make_state_directory(places).map_err(failed("make the directory for state"))?;
-    env::set_current_dir(&places.readonly).map_err(failed("enter the directory of programs"))
+    env::set_current_dir(&places.readonly).map_err(failed("enter the directory of programs"))?;
+    Ok(mounter)
 }
 
-/// Gives up what only the set-up needed, for this process and all it will ever start.
+/// Gives up what only the set-up needed, for this thread and all that it will ever start.
 fn drop_capabilities() -> Result<(), caps::errors::CapsError> {
     for capability in [Capability::CAP_SYS_ADMIN, Capability::CAP_NET_ADMIN] {
         for set in [

@@ -5,7 +5,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::Command;
 
-use tests::{Project, Running, program};
+use tests::{Finished, Project, Running, program};
 
 /// A user id that nobody has; the agent needs no entry in /etc/passwd.
 const USER: u32 = 54321;
@@ -24,31 +24,8 @@ artifacts:
   files: ['out/**/*']
 ",
     );
-    let engine_group = fs::metadata("/var/run/docker.sock")
-        .expect("the engine has a socket")
-        .gid();
     give(project.root(), USER);
-    let build = project.build_command(&[]);
-    let mut command = Command::new("setpriv");
-    command
-        .args([
-            "--reuid",
-            &USER.to_string(),
-            "--regid",
-            &USER.to_string(),
-            "--groups",
-            &engine_group.to_string(),
-        ])
-        .arg(readable_program(&project))
-        .args(build.get_args())
-        .current_dir(project.root())
-        .env("HOME", project.root());
-    for (name, value) in build.get_envs() {
-        if let Some(value) = value {
-            command.env(name, value);
-        }
-    }
-    let finished = Running::start(command).finish();
+    let finished = run_as_user(&project);
     assert_eq!(
         finished.exit_code,
         Some(0),
@@ -65,6 +42,61 @@ artifacts:
         owner, USER,
         "the user can read and remove what the build yields"
     );
+}
+
+/// Runs a build of a project whose directory belongs to the user, as that user.
+fn run_as_user(project: &Project) -> Finished {
+    let engine_group = fs::metadata("/var/run/docker.sock")
+        .expect("the engine has a socket")
+        .gid();
+    let build = project.build_command(&[]);
+    let mut command = Command::new("setpriv");
+    command
+        .args([
+            "--reuid",
+            &USER.to_string(),
+            "--regid",
+            &USER.to_string(),
+            "--groups",
+            &engine_group.to_string(),
+        ])
+        .arg(readable_program(project))
+        .args(build.get_args())
+        .current_dir(project.root())
+        .env("HOME", project.root());
+    for (name, value) in build.get_envs() {
+        if let Some(value) = value {
+            command.env(name, value);
+        }
+    }
+    Running::start(command).finish()
+}
+
+#[test]
+fn caches_made_by_root_are_kept_used_and_removed() {
+    let project = Project::new(
+        "
+version: 0.2
+phases:
+  build:
+    commands:
+      - cat deps/private/file; mkdir -p deps/private
+      - date +%N > deps/private/file && chmod 600 deps/private/file && chmod 700 deps/private
+cache:
+  paths: ['deps/**/*']
+",
+    );
+    give(project.root(), USER);
+    for words in ["Local cache miss", "Local cache hit", "Local cache hit"] {
+        let finished = run_as_user(&project);
+        assert_eq!(finished.exit_code, Some(0), "{}", finished.stderr);
+        assert!(finished.log().contains(words), "{}", finished.log());
+        assert_eq!(finished.stderr, "", "no trouble is told");
+        project.assert_clean();
+    }
+    let trash = project.data_directory().join("cache/trash");
+    let left = fs::read_dir(trash).expect("caches were replaced").count();
+    assert_eq!(left, 0, "caches that were replaced are left");
 }
 
 /// A copy of the program where any user may run it: the source tree may be root's alone.

@@ -2,6 +2,7 @@
 
 mod artifacts;
 mod bad_input;
+mod cache;
 mod choices;
 mod command_line;
 mod concurrency;

@@ -19,6 +19,10 @@ pub(super) struct Journal<'a> {
     pub(super) phases: Phases,
     /// What the collector reported, by the artifact's index in the plan.
     pub(super) collected: BTreeMap<usize, Collected>,
+    /// The kept cache that was restored, by its name.
+    pub(super) restored_cache: Option<String>,
+    /// The name of the cache that lies in the channel.
+    pub(super) saved_cache: Option<String>,
     /// The staged reports, by their numbers.
     pub(super) staged: BTreeMap<usize, StagedReport>,
     exported: Vec<ExportedVariable>,
@@ -81,6 +85,8 @@ impl<'a> Journal<'a> {
         Self {
             phases: Phases::provisioning(),
             collected: BTreeMap::new(),
+            restored_cache: None,
+            saved_cache: None,
             staged: BTreeMap::new(),
             exported: Vec::new(),
             commands: Vec::new(),
@@ -215,6 +221,8 @@ impl<'a> Journal<'a> {
                 };
                 self.staged.insert(index, report);
             }
+            Event::CacheRestored { entry } => self.restored_cache = Some(entry),
+            Event::CacheSaved { entry, .. } => self.saved_cache = Some(entry),
             Event::Ended { status, upload } => self.ended = Some(Ended { status, upload }),
             Event::CommandStarted { phase, command, .. } => {
                 self.commands.push(CommandRecord {

@@ -4,6 +4,7 @@
 //! record: a build that fails is a value, and nothing of it is left behind on the host.
 
 mod abort;
+mod cache;
 mod checkout;
 mod environment;
 mod execute;
@@ -21,6 +22,7 @@ use executor::protocol::{CommandUsage, Exit};
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
+use crate::cache::LocalCache;
 use crate::config::Config;
 use crate::credentials::Aws;
 use crate::data_directory::{BuildDirectory, DataDirectory};
@@ -45,6 +47,8 @@ pub struct Tools {
     pub data: DataDirectory,
     /// The way to AWS.
     pub aws: Aws,
+    /// The caches of this machine.
+    pub cache: LocalCache,
     /// Stored values that stand for those of AWS, if there are any.
     pub secrets: Option<SecretsFile>,
 }
@@ -123,9 +127,14 @@ async fn steps(
 ) -> Result<Finished, Abort> {
     let mut log = journal.start(directory.spool())?;
     let checkout = checkout::Checkout::choose(request, directory)?;
+    let caches = cache::scope(request, tools)?;
+    let places = provision::Places {
+        checkout: &checkout,
+        caches: caches.as_ref(),
+    };
     // Neither needs the other, and each takes its time.
     let (container, fetched) = tokio::join!(
-        provision::start(request, tools, directory, &checkout, stop),
+        provision::start(request, tools, directory, &places, stop),
         checkout::fetch(request, &checkout, stop),
     );
     let container = container?;
@@ -145,6 +154,7 @@ async fn steps(
         environment,
         runtimes,
         entrypoint: container.entrypoint(),
+        cache_limit_bytes: tools.config.cache.limit_bytes(),
         next: log.next(),
     };
     let plan = plan::of(request, &buildspec, &checkout, given);
@@ -160,6 +170,9 @@ async fn steps(
     let (removed, finished) =
         tokio::join!(container.remove(), publish::upload(&upload, journal, log));
     removed?;
+    if let Some(scope) = &caches {
+        cache::settle(scope, request, tools, directory, journal).await;
+    }
     finished
 }
 

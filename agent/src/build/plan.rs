@@ -9,6 +9,7 @@ use executor::protocol::{
 };
 use nix::unistd::{getegid, geteuid};
 
+use super::cache;
 use super::checkout::Checkout;
 use super::environment::Environment;
 use crate::model::{ArtifactDestination, ArtifactPackaging, BuildRequest};
@@ -28,6 +29,8 @@ pub(super) struct Given {
     pub(super) runtimes: Option<Vec<RuntimeSelection>>,
     /// Program and arguments of the image that have to run first.
     pub(super) entrypoint: Vec<String>,
+    /// A cache of more bytes is not kept.
+    pub(super) cache_limit_bytes: u64,
     /// Where the executor goes on with the spool: segment and sequence.
     pub(super) next: (u32, u64),
 }
@@ -43,6 +46,7 @@ pub(super) fn of(
         environment,
         runtimes,
         entrypoint,
+        cache_limit_bytes,
         next,
     } = given;
     Plan {
@@ -65,7 +69,10 @@ pub(super) fn of(
         phases: PhaseName::ALL.map(|name| phase(buildspec, name)).into(),
         exported_variables: exported(buildspec),
         mask_encodings: true,
-        has_cache: buildspec.cache.is_some(),
+        cache: buildspec
+            .cache
+            .as_ref()
+            .map(|cache| cache::plan(cache, request, cache_limit_bytes)),
         reports: reports(buildspec),
         artifacts: artifacts(&request.artifacts, buildspec),
         owner: Owner {

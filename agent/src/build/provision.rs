@@ -2,16 +2,18 @@
 
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context;
 use caps::Capability;
 use executor::protocol::{Order, channel, write_order};
+use executor::removal::remove_tree;
 use tokio_util::sync::CancellationToken;
 
 use super::checkout::Checkout;
 use super::{Abort, Tools};
+use crate::cache::Scope;
 use crate::config::{Config, PrivilegedMode};
 use crate::data_directory::{BuildDirectory, Removal};
 use crate::docker::{
@@ -42,12 +44,21 @@ pub(super) struct Provisioned {
     privileged: bool,
 }
 
+/// What lies outside of the build's own directory.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Places<'a> {
+    /// The sources.
+    pub(super) checkout: &'a Checkout,
+    /// The kept caches of this machine, if the build may use them.
+    pub(super) caches: Option<&'a Scope>,
+}
+
 /// Starts the container of a build.
 pub(super) async fn start(
     request: &BuildRequest,
     tools: &Tools,
     directory: &BuildDirectory,
-    checkout: &Checkout,
+    places: &Places<'_>,
     stop: &CancellationToken,
 ) -> Result<Provisioned, Abort> {
     let ensured = tools.engine.ensure_image(&request.image);
@@ -61,7 +72,7 @@ pub(super) async fn start(
         }
         Some(entrypoint) => entrypoint?,
     };
-    let spec = container_spec(request, tools, directory, checkout);
+    let spec = container_spec(request, tools, directory, places);
     let container = tools.engine.start_container(spec).await?;
     let channel = directory.channel();
     let control = tokio::select! {
@@ -92,7 +103,7 @@ fn container_spec(
     request: &BuildRequest,
     tools: &Tools,
     directory: &BuildDirectory,
-    checkout: &Checkout,
+    places: &Places<'_>,
 ) -> ContainerSpec {
     let mount = |source, target: &str, read_only| Mount {
         source,
@@ -104,7 +115,11 @@ fn container_spec(
         mount(directory.output(), "/codebuild/output", false),
         mount(directory.channel(), channel::MOUNT, false),
     ];
-    mounts.extend(checkout.mount());
+    mounts.extend(places.checkout.mount());
+    if let Some(scope) = places.caches {
+        let source = scope.directory().to_owned();
+        mounts.push(mount(source, channel::LOCAL_CACHE, true));
+    }
     ContainerSpec {
         name: ContainerName::of_build(request.id.uuid),
         build: request.id.uuid,
@@ -178,7 +193,7 @@ fn limits(request: &BuildRequest) -> Limits {
 }
 
 /// Connects to the executor as soon as it listens.
-async fn connect(channel: &std::path::Path) -> std::io::Result<UnixStream> {
+async fn connect(channel: &Path) -> std::io::Result<UnixStream> {
     let directory = std::fs::File::open(channel)?;
     // Through the descriptor: a socket's own path must be shorter than 108 bytes.
     let socket = format!(
@@ -247,7 +262,7 @@ impl Provisioned {
 }
 
 /// Why the container ended although the build had not.
-fn death(exit: ContainerExit, channel: &std::path::Path) -> Abort {
+fn death(exit: ContainerExit, channel: &Path) -> Abort {
     let words = std::fs::read(channel.join(channel::FAILURE)).unwrap_or_default();
     let words = String::from_utf8_lossy(&words[..words.len().min(FAILURE_LIMIT)])
         .trim()
@@ -279,23 +294,26 @@ pub(super) async fn release(
     let name = ContainerName::of_build(request.id.uuid);
     tools.engine.remove_container(&name.to_string()).await?;
     if directory.remove()? == Removal::NeedsRoot {
-        remove_as_root(request.id.uuid, &request.image, tools, directory).await?;
+        remove_as_root(request.id.uuid, &request.image, tools, directory.path()).await?;
     }
     Ok(())
 }
 
-/// Removes files that a container made as root where the agent is not root, by another container.
+/// Removes a directory with files that a container made as root where the agent is not root, by another
+/// container.
 pub(crate) async fn remove_as_root(
     build: uuid::Uuid,
     image: &str,
     tools: &Tools,
-    directory: &BuildDirectory,
+    directory: &Path,
 ) -> anyhow::Result<()> {
     // Its parent is mounted: the directory itself could not be removed as the root of a mount.
-    let builds = directory
-        .path()
-        .parent()
-        .context("a build's directory has a parent")?;
+    let (Some(parent), Some(name)) = (directory.parent(), directory.file_name()) else {
+        anyhow::bail!(
+            "{} is no directory that can be removed",
+            directory.display()
+        );
+    };
     let spec = ContainerSpec {
         name: ContainerName::of_cleaner(build),
         build,
@@ -304,7 +322,7 @@ pub(crate) async fn remove_as_root(
         command: vec![
             "/executor".to_owned(),
             "remove".to_owned(),
-            format!("/builds/{build}"),
+            format!("/parent/{}", name.to_string_lossy()),
         ],
         working_directory: "/".to_owned(),
         mounts: vec![
@@ -314,8 +332,8 @@ pub(crate) async fn remove_as_root(
                 read_only: true,
             },
             Mount {
-                source: builds.to_owned(),
-                target: "/builds".to_owned(),
+                source: parent.to_owned(),
+                target: "/parent".to_owned(),
                 read_only: false,
             },
         ],
@@ -327,15 +345,12 @@ pub(crate) async fn remove_as_root(
     let cleaner = tools.engine.start_container(spec).await?;
     let exit = cleaner.wait().await?;
     cleaner.remove().await?;
-    let path = directory.path().display();
+    let path = directory.display();
     anyhow::ensure!(
         exit.code == 0,
         "cannot remove {path}: the cleaner ended with exit code {}",
         exit.code
     );
-    anyhow::ensure!(
-        directory.remove()? == Removal::Complete,
-        "cannot remove {path}: permission denied"
-    );
-    Ok(())
+    // What is left is this user's own.
+    remove_tree(directory).with_context(|| format!("cannot remove {path}"))
 }

@@ -11,9 +11,9 @@ use nix::unistd::{Uid, User};
 
 use crate::config::{self, Config, PrivilegedMode};
 use crate::model::{
-    ArtifactDirectory, BuildId, BuildRequest, BuildspecChoice, ComputeType, EnvironmentVariable,
-    NamedText, Overrides, Placement, Project, ProjectName, SecondarySource, SourceLocation, Start,
-    VariableValue,
+    ArtifactDirectory, BuildId, BuildRequest, BuildspecChoice, CacheMode, CacheType, ComputeType,
+    EnvironmentVariable, NamedText, Overrides, Placement, Project, ProjectCache, ProjectName,
+    SecondarySource, SourceLocation, Start, VariableValue,
 };
 
 #[derive(Debug, Args)]
@@ -95,6 +95,9 @@ impl BuildArgs {
             directory,
             artifact_directory: artifacts,
         })?;
+        if self.project_file.is_none() && overrides.cache.is_none() {
+            request.cache = self.local_cache(&request, &overrides);
+        }
         self.apply(&mut request)?;
         anyhow::ensure!(
             !request.privileged_mode || config.privileged_mode != PrivilegedMode::Refused,
@@ -106,6 +109,22 @@ impl BuildArgs {
             }
         );
         Ok(request)
+    }
+
+    /// Where there is no project that says otherwise, what a buildspec caches is kept on this machine. Two
+    /// directories of the same name are two projects, unless somebody says which project it is.
+    fn local_cache(&self, request: &BuildRequest, overrides: &Overrides) -> ProjectCache {
+        let is_named = self.project.is_some() || overrides.project_name.is_some();
+        let directory = match &request.source {
+            SourceLocation::Directory { path, .. } if !is_named => Some(path),
+            _ => None,
+        };
+        ProjectCache {
+            cache_type: CacheType::Local,
+            modes: vec![CacheMode::LocalCustomCache],
+            cache_namespace: directory.map(|path| path.display().to_string()),
+            location: None,
+        }
     }
 
     fn read_overrides(&self) -> anyhow::Result<Overrides> {

@@ -1,17 +1,20 @@
 //! `gc`: removes what dead agents left behind.
 
 use std::fmt::Write;
+use std::path::Path;
 
 use clap::Args;
 
 use super::exit::{Exit, Failure};
 use super::{GlobalArgs, print};
+use crate::build::Tools;
 use crate::worker::housekeeping;
 
-/// Removes containers and workspaces whose agent died
+/// Removes containers and workspaces whose agent died, and caches for which there is no room
 ///
-/// Finds them by their labels and by the locks that living agents hold. Touches nothing that
-/// belongs to a running build or to another data directory.
+/// Finds leftovers by their labels and by the locks that living agents hold. Touches nothing that
+/// belongs to a running build or to another data directory. Of the caches those go that were not used
+/// for the longest time, until the others are within `cache.limit_mib`.
 #[derive(Debug, Args)]
 pub(super) struct GcArgs {
     /// Only say what would be removed
@@ -61,8 +64,43 @@ pub(super) async fn run(args: GcArgs, global: &GlobalArgs) -> Result<Exit, Failu
             );
         }
     }
+    caches(&args, &tools, &mut output)
+        .await
+        .map_err(Failure::fault)?;
     if output.is_empty() && !args.json {
         output.push_str("nothing to remove\n");
     }
     print(output.as_bytes())
+}
+
+/// Removes caches that no build finds any more, and those for which there is no room.
+async fn caches(args: &GcArgs, tools: &Tools, output: &mut String) -> anyhow::Result<()> {
+    let verb = if args.dry_run {
+        "would remove"
+    } else {
+        "removed"
+    };
+    let mut tell = |path: &Path, bytes: u64| {
+        let path = path.display().to_string();
+        let _ = if args.json {
+            let line = serde_json::json!({"cache": path, "bytes": bytes, "removed": !args.dry_run});
+            writeln!(output, "{line}")
+        } else {
+            writeln!(output, "{verb} cache {path}: {bytes} bytes")
+        };
+    };
+    if args.dry_run {
+        for entry in tools.cache.excess()? {
+            tell(&entry.path, entry.bytes);
+        }
+    } else {
+        housekeeping::discard_excess(tools)?;
+    }
+    for trash in tools.cache.trash()? {
+        if !args.dry_run {
+            housekeeping::remove_trash(&trash, tools, &tools.config.image).await?;
+        }
+        tell(&trash.path, trash.bytes);
+    }
+    Ok(())
 }

@@ -23,6 +23,7 @@ use nix::unistd::geteuid;
 use tracing_subscriber::EnvFilter;
 
 use crate::build::Tools;
+use crate::cache::LocalCache;
 use crate::config::{self, Config};
 use crate::credentials::Aws;
 use crate::data_directory::DataDirectory;
@@ -127,6 +128,7 @@ impl GlobalArgs {
             .map_err(Failure::fault)?;
         Ok(Tools {
             aws: Aws::new(&config.region),
+            cache: LocalCache::new(data.root(), config.cache.limit_bytes()),
             config,
             engine,
             data,

@@ -15,7 +15,8 @@ use super::{GlobalArgs, diagnostics, signals, timings};
 use crate::build::{self, Abort, Outcome, Tools};
 use crate::logs::{JsonSink, LogSink, TextSink};
 use crate::model::{
-    ArtifactDirectory, ArtifactPackaging, Build, DetailedReport, Placement, SourceLocation, Status,
+    ArtifactDirectory, ArtifactPackaging, Build, DetailedReport, Placement, ProjectCache,
+    SourceLocation, Status,
 };
 use crate::secrets::SecretsFile;
 
@@ -25,6 +26,10 @@ use crate::secrets::SecretsFile;
 /// succeeded, 1 if it failed, 2 for wrong usage or an invalid buildspec, 3 if the environment
 /// failed (Docker, image, disk), 4 if the build timed out, 5 if it was stopped.
 #[derive(Debug, Args)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a switch of the command line"
+)]
 pub(super) struct RunArgs {
     #[command(flatten)]
     build: BuildArgs,
@@ -43,6 +48,9 @@ pub(super) struct RunArgs {
     /// Show at the end what each command took
     #[arg(long)]
     timings: bool,
+    /// Neither restore nor keep the buildspec's cache
+    #[arg(long)]
+    no_cache: bool,
     /// Work in SOURCE itself instead of on a copy
     #[arg(long)]
     mount: bool,
@@ -69,6 +77,9 @@ pub(super) async fn run(args: RunArgs, global: &GlobalArgs) -> Result<Exit, Fail
             )));
         };
         *placement = Placement::InPlace;
+    }
+    if args.no_cache {
+        request.cache = ProjectCache::default();
     }
     let mut tasks = JoinSet::new();
     let stop = signals::stop_token(&mut tasks)?;

@@ -35,6 +35,8 @@ pub struct Config {
     pub region: String,
     /// AWS account that stands in ARNs, 12 digits. Default: `000000000000`.
     pub account: String,
+    /// Caches that builds keep on this machine.
+    pub cache: CacheConfig,
 }
 
 /// Needs the environment for the data directory of ordinary users, so this one is root's.
@@ -48,7 +50,32 @@ impl Default for Config {
             privileged_mode: PrivilegedMode::Refused,
             region: "us-east-1".to_owned(),
             account: "000000000000".to_owned(),
+            cache: CacheConfig::default(),
         }
+    }
+}
+
+/// Caches that builds keep on this machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CacheConfig {
+    /// Size of all caches together, in MiB: those that were not used for the longest time go. A
+    /// single cache that is larger is not kept. Default: 20480.
+    pub limit_mib: u64,
+}
+
+impl Default for CacheConfig {
+    fn default() -> Self {
+        Self {
+            limit_mib: 20 * 1024,
+        }
+    }
+}
+
+impl CacheConfig {
+    /// The limit in bytes.
+    pub fn limit_bytes(self) -> u64 {
+        self.limit_mib.saturating_mul(1024 * 1024)
     }
 }
 

@@ -56,6 +56,7 @@ impl BuildDirectory {
             "channel/spool",
             "channel/artifacts",
             "channel/reports",
+            "channel/cache",
             "readonly",
             "readonly/bin",
             "output",
@@ -106,6 +107,11 @@ impl BuildDirectory {
         self.channel()
             .join(channel::REPORTS)
             .join(index.to_string())
+    }
+
+    /// The cache that the build leaves, inside the channel.
+    pub fn cache(&self) -> PathBuf {
+        self.channel().join(channel::CACHE)
     }
 
     /// The container's `/codebuild/readonly`.

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use uuid::Uuid;
 
 use crate::build::{Tools, remove_as_root};
+use crate::cache::Trash;
 use crate::data_directory::{BuildDirectory, Removal};
 use crate::docker::OwnedContainer;
 
@@ -71,7 +72,23 @@ pub async fn remove(leftover: &Leftover, tools: &Tools, cleaner_image: &str) -> 
             .containers
             .first()
             .map_or(cleaner_image, |container| &container.image);
-        remove_as_root(leftover.build, image, tools, directory).await?;
+        remove_as_root(leftover.build, image, tools, directory.path()).await?;
+    }
+    Ok(())
+}
+
+/// Moves the caches that do not fit any more into the trash.
+pub fn discard_excess(tools: &Tools) -> anyhow::Result<()> {
+    for entry in tools.cache.excess()? {
+        tools.cache.discard(&entry)?;
+    }
+    Ok(())
+}
+
+/// Removes a cache that is in the trash.
+pub async fn remove_trash(trash: &Trash, tools: &Tools, cleaner_image: &str) -> anyhow::Result<()> {
+    if !trash.remove()? {
+        remove_as_root(Uuid::new_v4(), cleaner_image, tools, &trash.path).await?;
     }
     Ok(())
 }

@@ -16,12 +16,13 @@ impl Build<'_> {
     /// Ends `DOWNLOAD_SOURCE`, which the agent has begun.
     pub(super) fn download_source(&mut self) -> Result<Status, Fault> {
         self.warn_of_short_secrets()?;
+        self.give_up_needless_mounter();
         let mut end = self.entrypoint()?;
         if matches!(end, ListEnd::Succeeded) {
             end = self.runtimes()?;
         }
         if matches!(end, ListEnd::Succeeded) {
-            self.announce()?;
+            end = self.announce()?;
         }
         let (status, context) = end.outcome();
         self.supervisor
@@ -91,7 +92,7 @@ impl Build<'_> {
         end
     }
 
-    fn announce(&mut self) -> Result<(), Fault> {
+    fn announce(&mut self) -> Result<ListEnd, Fault> {
         let phases = self.plan.phases.iter().filter(|phase| phase.in_buildspec);
         let counts: Vec<String> = phases
             .map(|phase| format!(" {}: {} commands", phase.phase.name(), phase.commands.len()))
@@ -100,15 +101,13 @@ impl Build<'_> {
             "Moving to directory {}",
             self.plan.source_directory
         ))?;
-        if self.plan.has_cache {
-            self.line("Skip cache due to: caching is not supported yet")?;
-        } else {
-            self.line("Cache is not defined in the buildspec")?;
-            self.line("Skip cache due to: no paths specified to be cached")?;
+        if let Some(ending) = self.restore_cache()? {
+            return Ok(ListEnd::Cut(ending));
         }
         self.line("Registering with agent")?;
         self.line(&format!("Phases found in YAML: {}", counts.len()))?;
-        counts.iter().try_for_each(|count| self.line(count))
+        counts.iter().try_for_each(|count| self.line(count))?;
+        Ok(ListEnd::Succeeded)
     }
 
     fn warn_of_short_secrets(&mut self) -> Result<(), Fault> {

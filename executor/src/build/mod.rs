@@ -1,6 +1,7 @@
 //! One build inside its container: a plan in, the spool and the collected artifacts out.
 
 mod artifacts;
+mod cache;
 mod commands;
 mod copy;
 mod download_source;
@@ -18,11 +19,13 @@ use executor::protocol::{Event, Plan, Status};
 use executor::transitions::Follow;
 
 use self::artifacts::ArtifactAnswers;
+use self::cache::Caching;
 use self::evaluate::Unanswered;
 use self::reports::ReportAnswers;
 
 use crate::channel::Channel;
 use crate::memory::MemoryWatch;
+use crate::mounts::Mounter;
 use crate::places::Places;
 use crate::shell::Shell;
 use crate::supervisor::{Fault, Supervisor};
@@ -42,6 +45,8 @@ pub(crate) struct Build<'a> {
     supervisor: Supervisor,
     memory: MemoryWatch,
     succeeding: bool,
+    mounter: Option<Mounter>,
+    caching: Option<Caching>,
 }
 
 impl<'a> Build<'a> {
@@ -61,6 +66,8 @@ impl<'a> Build<'a> {
             channel: surroundings.channel,
             supervisor,
             succeeding: true,
+            mounter: surroundings.mounter,
+            caching: None,
         }
     }
 
@@ -157,4 +164,6 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) places: Places,
     /// The way to the agent.
     pub(crate) channel: &'a Channel,
+    /// What can mount caches, if there are any.
+    pub(crate) mounter: Option<Mounter>,
 }

@@ -1,7 +1,7 @@
 //! Runs one phase: its commands, what always follows them, and all of it again where the
 //! buildspec says so.
 
-use executor::protocol::{CommandList, Event, OnFailure, PhaseContext, PhasePlan, Status};
+use executor::protocol::{CommandList, Event, OnFailure, Phase, PhaseContext, PhasePlan, Status};
 use executor::transitions::{EndedPhase, Follow};
 
 use super::Build;
@@ -30,6 +30,9 @@ impl Build<'_> {
                 attempt += 1;
                 self.announce_retry(plan, attempt, message)?;
                 continue;
+            }
+            if plan.phase == Phase::PostBuild && status == Status::Succeeded {
+                self.save_cache()?;
             }
             self.end_of_phase(plan, status, context)?;
             return Ok((status, follow));

@@ -22,6 +22,22 @@ pub const ARCHIVE: &str = "archive.zip";
 /// its index from 0, in which every file has the path it has in the container.
 pub const REPORTS: &str = "reports";
 
+/// Directory of the cache that is to be kept, relative to the channel. The agent makes it.
+pub const CACHE: &str = "cache";
+
+/// The files of a kept cache, relative to its directory.
+pub const CACHE_TREE: &str = "tree";
+
+/// The [`CacheMeta`](super::CacheMeta) of a kept cache, relative to its directory.
+pub const CACHE_META: &str = "meta.json";
+
+/// File by which a kept cache is locked, relative to its directory: shared by builds that use it,
+/// exclusive by who removes it.
+pub const CACHE_LOCK: &str = "lock";
+
+/// Where the kept caches of the project are mounted, read-only, until they are restored.
+pub const LOCAL_CACHE: &str = "/codebuild/local-cache";
+
 /// One line of text that says why the executor gave up, relative to the channel. Written only with
 /// one of the exit codes below.
 pub const FAILURE: &str = "failure";

@@ -90,6 +90,20 @@ pub enum Event {
         /// Why not all files are there, if they are not.
         problem: Option<String>,
     },
+    /// A kept cache was restored.
+    CacheRestored {
+        /// Its name among those of the project.
+        entry: String,
+    },
+    /// A cache lies complete in the channel, to be kept once the container is gone.
+    CacheSaved {
+        /// The name it shall have among those of the project.
+        entry: String,
+        /// Number of files, links and directories.
+        files: u64,
+        /// Size of the files together.
+        bytes: u64,
+    },
     /// The last record: all processes of the build are gone. A build that is ended while artifacts
     /// are collected is `TIMED_OUT` or `STOPPED` without upload.
     Ended {

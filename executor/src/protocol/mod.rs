@@ -4,12 +4,14 @@
 //! spool ([`spool`]), a directory of append-only segment files that outlives both programs. One
 //! bind-mounted directory, the *channel*, carries all of it; its layout is in [`channel`].
 
+mod cache;
 pub mod channel;
 mod event;
 mod order;
 mod plan;
 pub mod spool;
 
+pub use cache::{CacheMeta, CachePlace, CachePlan, entry_name, is_keyed_entry, version_hash};
 pub use event::{ArchiveSums, CommandUsage, Event, Exit, PhaseContext, Status};
 pub use order::{Order, OrderError, decode_order, write_order};
 pub use plan::{

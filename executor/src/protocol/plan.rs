@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::CachePlan;
+
 /// What one build does inside its container.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -40,8 +42,8 @@ pub struct Plan {
     pub mask_encodings: bool,
     /// Where test reports come from.
     pub reports: Reports,
-    /// Whether the buildspec defines a cache; none is restored or saved.
-    pub has_cache: bool,
+    /// What is cached; none if the buildspec defines no cache.
+    pub cache: Option<CachePlan>,
     /// The artifacts to collect, the primary one first.
     pub artifacts: Vec<ArtifactPlan>,
     /// Who shall own the collected files on the host.

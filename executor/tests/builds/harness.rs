@@ -74,7 +74,7 @@ impl Root {
             state: StateCarrying::Carried,
             entrypoint: Vec::new(),
             runtimes: Some(Vec::new()),
-            has_cache: false,
+            cache: None,
             phases: vec![
                 phase(Phase::Install),
                 phase(Phase::PreBuild),

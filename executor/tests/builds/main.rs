@@ -7,6 +7,7 @@
 )]
 
 mod artifacts;
+mod cache;
 mod ending;
 mod harness;
 mod log;

@@ -6,6 +6,7 @@
 
 mod archive;
 mod builds;
+mod cache;
 mod parser;
 
 use std::io::{self, Write};
@@ -27,6 +28,7 @@ fn main() -> io::Result<()> {
         builds::output,
         builds::memory,
         archive::archive,
+        cache::warm,
         parser::buildspec,
         parser::hostile,
     ] {
