@@ -14,6 +14,7 @@ help: ## List these targets
 setup: ## Provide what builds and tests need: a Docker engine, the base image and Python clients
 	@runtime-images/setup-engine.sh
 	@runtime-images/build.sh
+	@tests/setup-postgres.sh
 	@tests/setup-python.sh
 
 images: setup ## Build the build images anew, with today's packages

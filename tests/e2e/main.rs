@@ -19,6 +19,8 @@ mod reports;
 mod secrets;
 mod state;
 mod stopping;
+mod store;
 mod success;
 mod transitions;
 mod without_docker;
+mod worker;

@@ -19,9 +19,11 @@ mod golden;
 pub mod http;
 mod image;
 mod log;
+pub mod postgres;
 mod program;
 mod project;
 mod running;
+pub mod stores;
 
 pub use files::read_tree;
 pub use finished::{Artifact, Build, Context, Finished, Phase, Variable};

@@ -1,6 +1,7 @@
 //! The command line: one file a subcommand, each with its arguments, its `run` and its printing.
 
 mod build_args;
+mod builds;
 mod completions;
 mod diagnostics;
 mod exit;
@@ -9,9 +10,14 @@ mod lint;
 mod man;
 mod mask_check;
 mod plan;
+mod retry;
 mod run;
 mod signals;
+mod stop;
+mod store_args;
+mod submit;
 mod timings;
+mod worker;
 
 use std::io::{self, IsTerminal};
 use std::path::PathBuf;
@@ -71,6 +77,11 @@ enum Command {
     Lint(lint::LintArgs),
     Plan(Box<plan::PlanArgs>),
     MaskCheck(mask_check::MaskCheckArgs),
+    Worker(worker::WorkerArgs),
+    Submit(Box<submit::SubmitArgs>),
+    Builds(builds::BuildsArgs),
+    Stop(stop::StopArgs),
+    Retry(retry::RetryArgs),
     Gc(gc::GcArgs),
     Completions(completions::CompletionsArgs),
     Man(man::ManArgs),
@@ -80,10 +91,15 @@ enum Command {
 pub async fn run(cli: Cli) -> ExitCode {
     start_logging(cli.global.log_format);
     let ended = match cli.command {
-        Command::Run(args) => run::run(*args, &cli.global).await,
+        Command::Run(args) => Box::pin(run::run(*args, &cli.global)).await,
         Command::Lint(args) => lint::run(&args),
         Command::Plan(args) => plan::run(&args, &cli.global),
         Command::MaskCheck(args) => mask_check::run(&args),
+        Command::Worker(args) => Box::pin(worker::run(args, &cli.global)).await,
+        Command::Submit(args) => Box::pin(submit::run(*args, &cli.global)).await,
+        Command::Builds(args) => builds::run(args, &cli.global).await,
+        Command::Retry(args) => Box::pin(retry::run(args, &cli.global)).await,
+        Command::Stop(args) => stop::run(args, &cli.global).await,
         Command::Gc(args) => gc::run(args, &cli.global).await,
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => man::run(args),
@@ -120,9 +136,7 @@ impl GlobalArgs {
 
     /// The tools the configuration asks for.
     async fn tools(&self, config: Config) -> Result<Tools, Failure> {
-        let data = DataDirectory::open(&config.data_directory)
-            .context("the data directory cannot be used")
-            .map_err(Failure::fault)?;
+        let data = data_directory(&config)?;
         let engine = Engine::connect(&config.docker_host)
             .await
             .map_err(Failure::fault)?;
@@ -135,6 +149,13 @@ impl GlobalArgs {
             secrets: None,
         })
     }
+}
+
+/// The data directory that the configuration names.
+fn data_directory(config: &Config) -> Result<DataDirectory, Failure> {
+    DataDirectory::open(&config.data_directory)
+        .context("the data directory cannot be used")
+        .map_err(Failure::fault)
 }
 
 /// Writes to standard output; a reader that went away is no failure.

@@ -4,7 +4,8 @@ use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::process;
+
+use uuid::Uuid;
 
 use super::DirectoryError;
 
@@ -19,8 +20,8 @@ pub(super) fn install(root: &Path) -> Result<PathBuf, DirectoryError> {
     if path.exists() {
         return Ok(path);
     }
-    // Written under another name first: another agent must never see half a program.
-    let draft = root.join(format!("executor-{EXECUTOR_HASH}.{}", process::id()));
+    // Written under another name first: nobody must ever see half a program.
+    let draft = root.join(format!("executor-{EXECUTOR_HASH}.{}", Uuid::new_v4()));
     let written = OpenOptions::new()
         .write(true)
         .create(true)

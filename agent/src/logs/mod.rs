@@ -14,7 +14,7 @@ pub use spool_follower::{Batch, FollowError, SpoolFollower};
 pub use terminal::{JsonSink, TextSink};
 
 /// A place to which a build's log goes, record by record, in order.
-pub trait LogSink: Send {
+pub trait LogSink: Send + Sync {
     /// Takes log bytes; a call may end anywhere in a line. `time_micros` counts from 1970 UTC.
     fn log(&mut self, time_micros: u64, bytes: &[u8]) -> std::io::Result<()>;
 

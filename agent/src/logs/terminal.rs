@@ -20,7 +20,7 @@ impl<W: Write + Send> TextSink<W> {
     }
 }
 
-impl<W: Write + Send> LogSink for TextSink<W> {
+impl<W: Write + Send + Sync> LogSink for TextSink<W> {
     fn log(&mut self, _time_micros: u64, bytes: &[u8]) -> io::Result<()> {
         self.0.write_all(bytes)?;
         self.0.flush()
@@ -69,7 +69,7 @@ fn write_line(output: &mut impl Write, line: &JsonLine<'_>) -> io::Result<()> {
     output.write_all(&json)
 }
 
-impl<W: Write + Send> LogSink for JsonSink<W> {
+impl<W: Write + Send + Sync> LogSink for JsonSink<W> {
     fn log(&mut self, time_micros: u64, bytes: &[u8]) -> io::Result<()> {
         self.line_micros = time_micros;
         let timestamp = time_micros / 1000;

@@ -1,10 +1,12 @@
 //! The build request: everything a build was asked to be, complete and immutable.
 
+use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 
 use super::{
     ArtifactDestination, BuildId, ComputeConfiguration, ComputeType, DockerServer, EnvironmentType,
@@ -83,6 +85,23 @@ pub struct BuildRequest {
     pub vpc_config: Option<Value>,
     /// File systems it mounts on AWS, given back as they came.
     pub file_system_locations: Vec<Value>,
+}
+
+impl BuildRequest {
+    /// A digest of everything that makes two requests the same one, sent twice: all but identity and
+    /// number.
+    pub fn fingerprint(&self) -> String {
+        let mut parameters = serde_json::json!(self);
+        if let Some(parameters) = parameters.as_object_mut() {
+            parameters.remove("id");
+            parameters.remove("build_number");
+        }
+        let digest = Sha256::digest(parameters.to_string().as_bytes());
+        digest.iter().fold(String::new(), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
+    }
 }
 
 /// A text and the name under which people know it.

@@ -120,13 +120,18 @@ pub trait Store: std::fmt::Debug + Send + Sync {
     /// enough of it is free.
     async fn lease(&self, offer: &Offer) -> Result<Option<Lease>, StoreError>;
 
-    /// Says that an agent lives, extends all its leases, and gives those it still holds. One that is
-    /// missing is lost: its build may run elsewhere.
+    /// Says that an agent lives, extends the leases of the builds it runs, and gives all that it holds.
+    /// One that is missing is lost: its build may run elsewhere. Leases of builds that it does not run
+    /// any more, left by the process before, run out.
     async fn heartbeat(
         &self,
         agent: &AgentDescription,
+        running: &[Fence],
         life: Duration,
     ) -> Result<Vec<HeldLease>, StoreError>;
+
+    /// The leases that an agent holds, without a sign of life.
+    async fn held(&self, agent: &str) -> Result<Vec<HeldLease>, StoreError>;
 
     /// Forgets an agent that ends in good order. Leases it still has run out by themselves.
     async fn farewell(&self, agent: &str) -> Result<(), StoreError>;
@@ -143,8 +148,9 @@ pub trait Store: std::fmt::Debug + Send + Sync {
     /// Writes down the one outcome of a leased build, with its reports.
     async fn finish(&self, fence: &Fence, ended: Ended) -> Result<(), StoreError>;
 
-    /// Gives a lease back before anything was done: the build waits again at its old place.
-    async fn release(&self, fence: &Fence) -> Result<(), StoreError>;
+    /// Gives a lease up. If no command had started, the build waits again at its old place; otherwise
+    /// nobody knows what it did, and it ends as `FAULT` for this reason.
+    async fn give_up(&self, fence: &Fence, reason: &str) -> Result<(), StoreError>;
 
     /// What time does: queued builds whose time is up end as `TIMED_OUT`; builds of lost agents wait
     /// again if no command had started, and end as `FAULT` otherwise; old tokens are forgotten.

@@ -20,6 +20,12 @@ pub struct Resources {
 }
 
 impl Resources {
+    /// Nothing.
+    pub const NONE: Self = Self {
+        processors_milli: 0,
+        memory_mib: 0,
+    };
+
     /// Whether `wanted` is there.
     pub fn hold(self, wanted: Self) -> bool {
         wanted.processors_milli <= self.processors_milli && wanted.memory_mib <= self.memory_mib
@@ -31,6 +37,15 @@ impl Resources {
         Self {
             processors_milli: self.processors_milli.min(there.processors_milli),
             memory_mib: self.memory_mib.min(there.memory_mib),
+        }
+    }
+
+    /// Both together.
+    #[must_use]
+    pub fn with(self, more: Self) -> Self {
+        Self {
+            processors_milli: self.processors_milli.saturating_add(more.processors_milli),
+            memory_mib: self.memory_mib.saturating_add(more.memory_mib),
         }
     }
 
@@ -144,7 +159,7 @@ pub struct Offer {
 }
 
 /// Which attempt at a build may write: the latest one only.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fence {
     /// The build.
     pub build: BuildId,
@@ -174,10 +189,12 @@ pub struct HeldLease {
     pub fence: Fence,
     /// Whether somebody asked for the build to be stopped.
     pub is_stopping: bool,
+    /// Whether a command of it had started.
+    pub has_started: bool,
 }
 
 /// The outcome of a build.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Ended {
     /// How it ended.
     pub status: Status,
@@ -194,9 +211,7 @@ pub struct Ended {
 pub struct Sweep {
     /// Builds that waited for too long.
     pub timed_out: u32,
-    /// Builds of lost agents that wait again.
-    pub queued_again: u32,
-    /// Builds of lost agents that ended.
+    /// Leases of lost agents: their builds wait again, or have ended.
     pub lost: u32,
 }
 

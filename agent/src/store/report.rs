@@ -1,10 +1,11 @@
 //! Test reports and coverage as they are kept.
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 /// A report that a build has made.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct NewReport {
     /// Its ARN.
     pub arn: String,

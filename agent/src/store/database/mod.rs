@@ -8,6 +8,7 @@ mod migrations;
 mod postgres;
 mod row;
 mod sqlite;
+mod watch;
 
 use async_trait::async_trait;
 

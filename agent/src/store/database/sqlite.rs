@@ -12,6 +12,7 @@ use sqlx::sqlite::{
 };
 use sqlx::{Column, Row as _, Transaction, TypeInfo, ValueRef};
 
+use super::watch::Watch;
 use super::{Changes, Database, Row, Session, Signals, Topic, Twin, Value, failed, migrations};
 use crate::store::StoreError;
 
@@ -28,6 +29,7 @@ pub(in crate::store) struct Sqlite {
     writer: sqlx::SqlitePool,
     readers: sqlx::SqlitePool,
     signals: Signals,
+    _watch: Watch,
 }
 
 /// SQLite's words.
@@ -67,10 +69,14 @@ impl Sqlite {
         let readers = SqlitePoolOptions::new()
             .max_connections(READERS)
             .connect_lazy_with(options.pragma("query_only", "ON"));
+        let signals = Signals::default();
+        let watch = Watch::start(path, signals.clone());
+        let watch = watch.map_err(|error| open(sqlx::Error::Io(error)))?;
         Ok(Self {
             writer,
             readers,
-            signals: Signals::default(),
+            signals,
+            _watch: watch,
         })
     }
 }

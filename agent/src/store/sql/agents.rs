@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use serde_json::Value as Json;
 
 use super::{builds, millis};
-use crate::store::database::Session;
+use crate::store::database::{Session, Twin};
 use crate::store::{AgentDescription, Fence, HeldLease, StoreError};
 
 const SEEN: &str = "
@@ -13,33 +14,60 @@ INSERT INTO agents (id, seen_at, description) SELECT $1, now, $2 FROM clock WHER
 ON CONFLICT (id) DO UPDATE SET seen_at = excluded.seen_at, description = excluded.description";
 
 /// A lease that has run out is extended all the same as long as nobody took it away.
-const EXTEND: &str = "
-UPDATE queue SET expires_at = (SELECT now FROM clock) + $2 WHERE agent = $1
-RETURNING build, project, attempt, is_stopping";
+const EXTEND: Twin = Twin {
+    sqlite: "UPDATE queue SET expires_at = (SELECT now FROM clock) + $2
+WHERE agent = $1 AND build || ' ' || attempt IN (SELECT value FROM json_each($3))",
+    postgres: "UPDATE queue SET expires_at = (SELECT now FROM clock) + $2
+WHERE agent = $1 AND build || ' ' || attempt IN (SELECT json_array_elements_text($3::json))",
+};
+
+const HELD: &str =
+    "SELECT build, project, attempt, is_stopping, has_started FROM queue WHERE agent = $1";
 
 const FORGET: &str = "DELETE FROM agents WHERE id = $1";
 
 const ALL: &str = "SELECT description, seen_at FROM agents ORDER BY id";
 
-/// Notes a sign of life and extends the agent's leases.
+/// Notes a sign of life and extends the leases of running builds.
 pub(super) async fn heartbeat(
     session: &mut dyn Session,
     agent: &AgentDescription,
+    running: &[Fence],
     life: Duration,
 ) -> Result<Vec<HeldLease>, StoreError> {
     let description = serde_json::json!(agent);
     let values = [agent.id.as_str().into(), (&description).into()];
     session.rows(SEEN, &values).await?;
-    let values = [agent.id.as_str().into(), millis(life).into()];
+    if !running.is_empty() {
+        let running: Json = running
+            .iter()
+            .map(|fence| format!("{} {}", fence.build.uuid, fence.attempt))
+            .collect();
+        let values = [
+            agent.id.as_str().into(),
+            millis(life).into(),
+            (&running).into(),
+        ];
+        session.rows(session.text(EXTEND), &values).await?;
+    }
+    held(session, &agent.id).await
+}
+
+/// The leases of an agent.
+pub(super) async fn held(
+    session: &mut dyn Session,
+    agent: &str,
+) -> Result<Vec<HeldLease>, StoreError> {
     let mut held = Vec::new();
-    for mut row in session.rows(EXTEND, &values).await? {
+    for mut row in session.rows(HELD, &[agent.into()]).await? {
         held.push(HeldLease {
             fence: Fence {
                 build: builds::build_id(&mut row)?,
                 attempt: row.count()?,
-                agent: agent.id.clone(),
+                agent: agent.to_owned(),
             },
             is_stopping: row.is()?,
+            has_started: row.is()?,
         });
     }
     Ok(held)

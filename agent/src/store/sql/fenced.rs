@@ -3,8 +3,8 @@
 
 use serde_json::Value as Json;
 
-use super::{builds, lanes, reports, resources};
-use crate::model::Status;
+use super::{builds, lanes, reports, resources, retry};
+use crate::model::{PhaseContext, Status};
 use crate::store::database::{Session, Topic, Value};
 use crate::store::{Ended, Fence, Kind, StoreError};
 
@@ -15,7 +15,7 @@ WHERE build = $1 AND attempt = $2 AND agent = $3 RETURNING build";
 const RECORD: &str = "UPDATE builds SET record = $2 WHERE id = $1";
 
 const LEAVE: &str =
-    "DELETE FROM queue WHERE build = $1 AND attempt = $2 AND agent = $3 RETURNING build";
+    "DELETE FROM queue WHERE build = $1 AND attempt = $2 AND agent = $3 RETURNING priority";
 
 const END: &str = "
 UPDATE builds SET status = $2, record = $3, ended_at = (SELECT now FROM clock) WHERE id = $1";
@@ -25,6 +25,13 @@ UPDATE queue SET agent = NULL, leased_at = NULL, expires_at = NULL
 WHERE build = $1 AND attempt = $2 AND agent = $3 RETURNING is_stopping";
 
 const LEAVE_WAITING: &str = "DELETE FROM queue WHERE build = $1 AND agent IS NULL";
+
+const HAS_STARTED: &str =
+    "SELECT has_started FROM queue WHERE build = $1 AND attempt = $2 AND agent = $3";
+
+/// How often a build is given to an agent, when each was lost before its first command: something
+/// about the build may be what kills them.
+const ATTEMPTS: u32 = 3;
 
 fn key(fence: &Fence) -> Vec<Value> {
     vec![
@@ -65,9 +72,8 @@ pub(super) async fn finish(
 ) -> Result<(), StoreError> {
     let project = fence.build.project.to_string();
     lanes::hold(session, &project).await?;
-    if session.row(LEAVE, &key(fence)).await?.is_none() {
-        return Err(lost(fence));
-    }
+    let left = session.row(LEAVE, &key(fence)).await?;
+    let priority = left.ok_or_else(|| lost(fence))?.integer()?;
     let values = [
         fence.build.uuid.into(),
         ended.status.name().into(),
@@ -80,17 +86,29 @@ pub(super) async fn finish(
     for report in &ended.reports {
         reports::insert(session, &fence.build, report).await?;
     }
+    retry::follow(session, &fence.build, priority).await?;
     lanes::fill(session, &project).await
 }
 
-/// Gives a lease back: the build waits again, at its old place.
-pub(super) async fn release(session: &mut dyn Session, fence: &Fence) -> Result<(), StoreError> {
-    lanes::hold(session, &fence.build.project.to_string()).await?;
-    wait_again(session, fence).await
+/// Gives a lease up for a reason.
+pub(super) async fn give_up(
+    session: &mut dyn Session,
+    fence: &Fence,
+    reason: &str,
+) -> Result<(), StoreError> {
+    let project = fence.build.project.to_string();
+    lanes::hold(session, &project).await?;
+    let has_started = session.row(HAS_STARTED, &key(fence)).await?;
+    let has_started = has_started.ok_or_else(|| lost(fence))?.is()?;
+    if has_started || fence.attempt >= ATTEMPTS {
+        end_without_agent(session, fence, reason).await
+    } else {
+        wait_again(session, fence).await
+    }
 }
 
 /// Lets a leased build wait again. One that is to be stopped ends here: its agent will not do it.
-pub(super) async fn wait_again(session: &mut dyn Session, fence: &Fence) -> Result<(), StoreError> {
+async fn wait_again(session: &mut dyn Session, fence: &Fence) -> Result<(), StoreError> {
     let Some(mut row) = session.row(WAIT_AGAIN, &key(fence)).await? else {
         return Err(lost(fence));
     };
@@ -104,8 +122,17 @@ pub(super) async fn wait_again(session: &mut dyn Session, fence: &Fence) -> Resu
     session.wake(Topic::Work).await
 }
 
-/// Takes the lease away for good.
-pub(super) async fn leave(session: &mut dyn Session, fence: &Fence) -> Result<(), StoreError> {
+/// Ends a build that its agent will not bring to an end.
+async fn end_without_agent(
+    session: &mut dyn Session,
+    fence: &Fence,
+    reason: &str,
+) -> Result<(), StoreError> {
     let left = session.row(LEAVE, &key(fence)).await?;
-    left.map(drop).ok_or_else(|| lost(fence))
+    let priority = left.ok_or_else(|| lost(fence))?.integer()?;
+    let message = format!("attempt {} of the build was lost: {reason}", fence.attempt);
+    let context = PhaseContext::new("INTERNAL_SERVICE_ERROR", message);
+    builds::end(session, &fence.build, Status::Fault, Some(context)).await?;
+    retry::follow(session, &fence.build, priority).await?;
+    lanes::fill(session, &fence.build.project.to_string()).await
 }

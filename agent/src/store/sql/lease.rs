@@ -35,6 +35,12 @@ RETURNING build, project, attempt",
 
 const DOCUMENTS: &str = "SELECT request, record FROM builds WHERE id = $1";
 
+/// Its record cannot be closed: it may be what cannot be read.
+const DISCARD: &str =
+    "UPDATE builds SET status = 'FAULT', ended_at = (SELECT now FROM clock) WHERE id = $1";
+
+const LEAVE: &str = "DELETE FROM queue WHERE build = $1";
+
 /// A set of needs that some build has or had.
 #[derive(Debug)]
 pub(super) struct Class {
@@ -77,15 +83,23 @@ pub(super) async fn next(
             offer.agent.id.as_str().into(),
             millis(offer.life).into(),
         ];
-        let claimed = session.row(session.text(CLAIM), &values).await?;
-        // Another agent may have been faster.
-        if let Some(mut row) = claimed {
+        // Another agent may be faster.
+        while let Some(mut row) = session.row(session.text(CLAIM), &values).await? {
             let fence = Fence {
                 build: builds::build_id(&mut row)?,
                 attempt: row.count()?,
                 agent: offer.agent.id.clone(),
             };
-            return lease(session, fence, share).await.map(Some);
+            match lease(session, &fence, share).await {
+                Ok(lease) => return Ok(Some(lease)),
+                // Whoever takes it next could not read it either, and all behind it would wait.
+                Err(error @ StoreError::Corrupt { .. }) => {
+                    tracing::error!("build {} cannot be run: {error}", fence.build);
+                    session.rows(DISCARD, &[fence.build.uuid.into()]).await?;
+                    session.rows(LEAVE, &[fence.build.uuid.into()]).await?;
+                }
+                Err(error) => return Err(error),
+            }
         }
     }
     Ok(None)
@@ -154,7 +168,7 @@ async fn head(session: &mut dyn Session, class: &Class) -> Result<Option<Head>, 
 
 async fn lease(
     session: &mut dyn Session,
-    fence: Fence,
+    fence: &Fence,
     resources: Resources,
 ) -> Result<Lease, StoreError> {
     let values = [fence.build.uuid.into()];
@@ -164,7 +178,7 @@ async fn lease(
         value: fence.build.to_string(),
     })?;
     Ok(Lease {
-        fence,
+        fence: fence.clone(),
         resources,
         request: row.json("build request")?,
         record: row.json("build record")?,

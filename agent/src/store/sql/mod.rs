@@ -9,6 +9,7 @@ mod pages;
 mod record;
 mod reports;
 mod resources;
+mod retry;
 mod submit;
 mod sweep;
 mod why;
@@ -168,9 +169,16 @@ impl<D: Database> Store for SqlStore<D> {
     async fn heartbeat(
         &self,
         agent: &AgentDescription,
+        running: &[Fence],
         life: Duration,
     ) -> Result<Vec<HeldLease>, StoreError> {
-        written!(self, |session| agents::heartbeat(session, agent, life))
+        written!(self, |session| agents::heartbeat(
+            session, agent, running, life
+        ))
+    }
+
+    async fn held(&self, agent: &str) -> Result<Vec<HeldLease>, StoreError> {
+        read!(self, |session| agents::held(session, agent))
     }
 
     async fn farewell(&self, agent: &str) -> Result<(), StoreError> {
@@ -195,8 +203,8 @@ impl<D: Database> Store for SqlStore<D> {
         written!(self, |session| fenced::finish(session, fence, ended))
     }
 
-    async fn release(&self, fence: &Fence) -> Result<(), StoreError> {
-        written!(self, |session| fenced::release(session, fence))
+    async fn give_up(&self, fence: &Fence, reason: &str) -> Result<(), StoreError> {
+        written!(self, |session| fenced::give_up(session, fence, reason))
     }
 
     async fn sweep(&self) -> Result<Sweep, StoreError> {

@@ -4,22 +4,26 @@ use serde_json::{Value as Json, json};
 
 use crate::model::{BuildRequest, PhaseContext, Status};
 
-/// The record of a build that was queued at this time (API, `StartBuild`).
-pub(super) fn open(request: &BuildRequest, at: i64) -> Json {
-    let at = seconds(at);
+/// The record of a new build (API, `StartBuild`).
+pub(super) fn open(request: &BuildRequest) -> Json {
     json!({
         "id": request.id,
         "buildNumber": request.build_number,
         "buildStatus": "IN_PROGRESS",
         "buildComplete": false,
-        "currentPhase": "QUEUED",
-        "startTime": at,
-        "phases": [
-            {"phaseType": "SUBMITTED", "phaseStatus": "SUCCEEDED", "startTime": at, "endTime": at,
-                "durationInSeconds": 0},
-            {"phaseType": "QUEUED", "startTime": at},
-        ],
     })
+}
+
+/// Puts it into the queue, as of this time.
+pub(super) fn begin(record: &mut Json, at: i64) {
+    let at = seconds(at);
+    record["currentPhase"] = "QUEUED".into();
+    record["startTime"] = at.into();
+    record["phases"] = json!([
+        {"phaseType": "SUBMITTED", "phaseStatus": "SUCCEEDED", "startTime": at, "endTime": at,
+            "durationInSeconds": 0},
+        {"phaseType": "QUEUED", "startTime": at},
+    ]);
 }
 
 /// How a build ends.

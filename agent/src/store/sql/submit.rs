@@ -1,6 +1,6 @@
 //! A build comes in: number, record and place in the queue in one transaction.
 
-use serde_json::json;
+use serde_json::{Value as Json, json};
 
 use super::{builds, lanes, millis, record};
 use crate::model::ProjectName;
@@ -35,7 +35,7 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
 /// Queues a build, or gives the one that its token started before.
 pub(super) async fn submit(
     session: &mut dyn Session,
-    mut build: NewBuild,
+    build: NewBuild,
     token: Option<IdempotencyToken>,
 ) -> Result<Submission, StoreError> {
     if let Some(token) = token
@@ -46,23 +46,36 @@ pub(super) async fn submit(
             is_new: false,
         });
     }
+    Ok(Submission {
+        build: queue(session, build, None).await?,
+        is_new: true,
+    })
+}
+
+/// Queues a build; `auto_retry` is what its record says of the tries before it.
+pub(super) async fn queue(
+    session: &mut dyn Session,
+    mut build: NewBuild,
+    auto_retry: Option<Json>,
+) -> Result<StoredBuild, StoreError> {
     let project = build.request.id.project.clone();
     let place = lanes::enter(session, &project).await?;
     if let (Some(limit), AtLimit::Reject) = (place.limit, build.at_limit) {
         reject_at_limit(session, &project, limit).await?;
     }
     build.request.build_number = place.number.unsigned_abs();
-    insert(session, &build, place).await?;
+    let mut record = record::open(&build.request);
+    if let Some(config) = auto_retry {
+        record["autoRetryConfig"] = config;
+    }
+    insert(session, &build, record, place).await?;
     if place.limit.is_some() {
         lanes::fill(session, &project.to_string()).await?;
     } else {
         session.wake(Topic::Work).await?;
     }
     let stored = builds::of_id(session, &build.request.id).await?;
-    Ok(Submission {
-        build: stored.ok_or_else(|| lost(&build))?,
-        is_new: true,
-    })
+    stored.ok_or_else(|| lost(&build))
 }
 
 /// The build that a token stands for, if it was seen before. From now on it stands for `build`
@@ -110,18 +123,20 @@ async fn reject_at_limit(
 async fn insert(
     session: &mut dyn Session,
     build: &NewBuild,
+    mut record: Json,
     place: lanes::Place,
 ) -> Result<(), StoreError> {
     let request = &build.request;
     let (uuid, project) = (request.id.uuid, request.id.project.to_string());
     let submitted_at = session.now().await?;
+    record::begin(&mut record, submitted_at);
     let values = [
         uuid.into(),
         project.as_str().into(),
         place.number.into(),
         submitted_at.into(),
         (&json!(request)).into(),
-        (&record::open(request, submitted_at)).into(),
+        (&record).into(),
     ];
     session.rows(INSERT_BUILD, &values).await?;
     let class = class(session, &Needs::of(request)).await?;

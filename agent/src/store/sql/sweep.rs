@@ -9,10 +9,13 @@ use crate::model::{BuildId, PhaseContext, Status};
 use crate::store::database::{Database, Session};
 use crate::store::{Fence, StoreError, Sweep};
 
-/// Builds dealt with at once; the rest is for the next time.
+/// Builds dealt with at once; the rest is for the next time. While the database was down, no agent could
+/// give a sign of life: for a minute after its start, none is missed.
 const EXPIRED: &str = "
-SELECT build, project, attempt, agent, has_started FROM queue
-WHERE agent IS NOT NULL AND expires_at <= (SELECT now FROM clock) ORDER BY expires_at LIMIT 100";
+SELECT build, project, attempt, agent FROM queue
+WHERE agent IS NOT NULL AND expires_at <= (SELECT now FROM clock)
+    AND (SELECT now - up_since FROM clock) > 60000
+ORDER BY expires_at LIMIT 100";
 
 const STILL_EXPIRED: &str = "
 SELECT build FROM queue WHERE build = $1 AND attempt = $2 AND agent = $3
@@ -32,11 +35,7 @@ SELECT project FROM lanes WHERE concurrent_limit IS NOT NULL AND EXISTS (
 
 const FORGET_TOKENS: &str = "DELETE FROM idempotency WHERE expires_at <= (SELECT now FROM clock)";
 
-/// How often a build is given to another agent, when each was lost before its first command: something
-/// about the build may be what kills them.
-const ATTEMPTS: u32 = 3;
-
-/// Deals with everything whose time is up.
+/// Deals with everything whose time is up. A build that cannot be dealt with keeps no other one back.
 pub(super) async fn sweep(database: &dyn Database) -> Result<Sweep, StoreError> {
     let mut done = Sweep::default();
     let (expired, overdue, limited) = {
@@ -48,21 +47,21 @@ pub(super) async fn sweep(database: &dyn Database) -> Result<Sweep, StoreError> 
             session.rows(LIMITED, &[]).await?,
         )
     };
-    for (fence, has_started) in expired {
+    for fence in expired {
         let mut transaction = database.write().await?;
-        let lost = lose(transaction.as_mut(), &fence, has_started).await?;
-        transaction.commit().await?;
-        match lost {
-            Some(Lost::Ended) => done.lost += 1,
-            Some(Lost::Waits) => done.queued_again += 1,
-            None => {}
+        let lost = lose(transaction.as_mut(), &fence).await;
+        if told(&fence.build, lost)? {
+            transaction.commit().await?;
+            done.lost += 1;
         }
     }
     for build in overdue {
         let mut transaction = database.write().await?;
-        let timed_out = time_out(transaction.as_mut(), &build).await?;
-        transaction.commit().await?;
-        done.timed_out += u32::from(timed_out);
+        let timed_out = time_out(transaction.as_mut(), &build).await;
+        if told(&build, timed_out)? {
+            transaction.commit().await?;
+            done.timed_out += 1;
+        }
     }
     // A limit that was set while the last build before it ended may have left places empty.
     for mut row in limited {
@@ -76,15 +75,25 @@ pub(super) async fn sweep(database: &dyn Database) -> Result<Sweep, StoreError> 
     Ok(done)
 }
 
-async fn expired(session: &mut dyn Session) -> Result<Vec<(Fence, bool)>, StoreError> {
+/// Passes on whether something was done; that a build's rows cannot be understood is told and passed over.
+fn told(build: &BuildId, done: Result<bool, StoreError>) -> Result<bool, StoreError> {
+    match done {
+        Err(error) if !error.is_passing() => {
+            tracing::error!("cannot deal with build {build}: {error}");
+            Ok(false)
+        }
+        done => done,
+    }
+}
+
+async fn expired(session: &mut dyn Session) -> Result<Vec<Fence>, StoreError> {
     let mut expired = Vec::new();
     for mut row in session.rows(EXPIRED, &[]).await? {
-        let fence = Fence {
+        expired.push(Fence {
             build: builds::build_id(&mut row)?,
             attempt: row.count()?,
             agent: row.text()?,
-        };
-        expired.push((fence, row.is()?));
+        });
     }
     Ok(expired)
 }
@@ -96,44 +105,20 @@ async fn overdue(session: &mut dyn Session) -> Result<Vec<BuildId>, StoreError> 
         .collect()
 }
 
-/// What became of a build whose agent was lost.
-enum Lost {
-    /// It waits for another agent.
-    Waits,
-    /// It is over.
-    Ended,
-}
-
-/// Takes the lease of a lost agent away. If a command had started, nobody knows what it did: the build
-/// ends. Otherwise nothing has happened yet, and another agent may begin.
-async fn lose(
-    session: &mut dyn Session,
-    fence: &Fence,
-    has_started: bool,
-) -> Result<Option<Lost>, StoreError> {
-    let project = fence.build.project.to_string();
-    lanes::hold(session, &project).await?;
+/// Takes the lease of a lost agent away, unless it was extended meanwhile. Tells whether it did.
+async fn lose(session: &mut dyn Session, fence: &Fence) -> Result<bool, StoreError> {
+    lanes::hold(session, &fence.build.project.to_string()).await?;
     let values = [
         fence.build.uuid.into(),
         fence.attempt.into(),
         fence.agent.as_str().into(),
     ];
     if session.row(STILL_EXPIRED, &values).await?.is_none() {
-        return Ok(None);
+        return Ok(false);
     }
-    if !has_started && fence.attempt < ATTEMPTS {
-        fenced::wait_again(session, fence).await?;
-        return Ok(Some(Lost::Waits));
-    }
-    fenced::leave(session, fence).await?;
-    let message = format!(
-        "agent {} was lost during attempt {} of the build",
-        fence.agent, fence.attempt
-    );
-    let context = PhaseContext::new("INTERNAL_SERVICE_ERROR", message);
-    builds::end(session, &fence.build, Status::Fault, Some(context)).await?;
-    lanes::fill(session, &project).await?;
-    Ok(Some(Lost::Ended))
+    let reason = format!("agent {} gave no sign of life", fence.agent);
+    fenced::give_up(session, fence, &reason).await?;
+    Ok(true)
 }
 
 /// Ends a build that waited for too long (API, `queuedTimeoutInMinutes`).

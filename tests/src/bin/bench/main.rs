@@ -8,6 +8,8 @@ mod archive;
 mod builds;
 mod cache;
 mod parser;
+mod queue;
+mod worker;
 
 use std::io::{self, Write};
 use std::time::{Duration, Instant};
@@ -22,16 +24,28 @@ fn main() -> io::Result<()> {
         "{:<44} {:>12} {:>12} {:>8}  promised",
         "", "agent", "peer", "ratio"
     )?;
-    for row in [
-        builds::one_build,
-        builds::one_command,
-        builds::output,
-        builds::memory,
-        archive::archive,
-        cache::warm,
-        parser::buildspec,
-        parser::hostile,
-    ] {
+    // Arguments choose by part: `bench queue worker`.
+    let parts: Vec<String> = std::env::args().skip(1).collect();
+    let rows: [(&str, Measure); 14] = [
+        ("builds", builds::one_build),
+        ("builds", builds::one_command),
+        ("builds", builds::output),
+        ("builds", builds::memory),
+        ("archive", archive::archive),
+        ("cache", cache::warm),
+        ("parser", parser::buildspec),
+        ("parser", parser::hostile),
+        ("queue", queue::throughput),
+        ("queue", queue::depth),
+        ("worker", worker::beginning),
+        ("worker", worker::at_once),
+        ("worker", worker::idle_memory),
+        ("worker", worker::idle_processor),
+    ];
+    for (part, row) in rows {
+        if !parts.is_empty() && !parts.iter().any(|wanted| wanted == part) {
+            continue;
+        }
         let Row {
             what,
             agent,
@@ -47,6 +61,9 @@ fn main() -> io::Result<()> {
     }
     Ok(())
 }
+
+/// What makes a line of the table.
+type Measure = fn() -> Row;
 
 /// One line of the table.
 struct Row {

@@ -1,0 +1,61 @@
+//! `worker`: builds of a store, run on this machine.
+
+use clap::Args;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::JoinSet;
+
+use super::exit::{Exit, Failure, tell};
+use super::store_args::StoreArgs;
+use super::{GlobalArgs, data_directory};
+use crate::worker::{Orders, Worker};
+
+/// Runs builds of a store on this machine, as many at once as there is room for
+///
+/// SIGTERM or SIGINT drains: nothing new is taken, running builds go on until they end or the drain
+/// limit of the configuration is over. A second one, or `--hand-over`, ends the worker at once: its
+/// builds go on alone, and the next worker with this data directory takes them up.
+#[derive(Debug, Args)]
+pub(super) struct WorkerArgs {
+    #[command(flatten)]
+    store: StoreArgs,
+    /// End at once on the first signal and leave the running builds to the next worker
+    #[arg(long)]
+    hand_over: bool,
+}
+
+pub(super) async fn run(args: WorkerArgs, global: &GlobalArgs) -> Result<Exit, Failure> {
+    let config = global.config()?;
+    let store = args.store.open(&data_directory(&config)?).await?;
+    let tools = global.tools(config).await?;
+    let worker = Worker::new(store, tools).map_err(Failure::fault)?;
+    let orders = Orders::default();
+    let mut tasks = JoinSet::new();
+    listen(&orders, args.hand_over, &mut tasks)?;
+    tell(format_args!("worker {} waits for builds", worker.id()));
+    worker.work(&orders).await;
+    Ok(Exit::Success)
+}
+
+/// Turns signals into orders.
+fn listen(orders: &Orders, hand_over: bool, tasks: &mut JoinSet<()>) -> Result<(), Failure> {
+    let mut terminate = signal(SignalKind::terminate()).map_err(Failure::fault)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::fault)?;
+    let orders = orders.clone();
+    tasks.spawn(async move {
+        either(&mut terminate, &mut interrupt).await;
+        orders.drain.cancel();
+        if !hand_over {
+            tell("no new builds are taken; a second signal leaves the running ones to the next worker");
+            either(&mut terminate, &mut interrupt).await;
+        }
+        orders.let_go.cancel();
+    });
+    Ok(())
+}
+
+async fn either(one: &mut Signal, other: &mut Signal) {
+    tokio::select! {
+        _ = one.recv() => {}
+        _ = other.recv() => {}
+    }
+}

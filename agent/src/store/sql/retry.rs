@@ -1,0 +1,76 @@
+//! Builds that follow a failed one (API, `autoRetryLimit` and `AutoRetryConfig`).
+
+use serde_json::{Value as Json, json};
+
+use super::{builds, submit};
+use crate::model::{BuildId, BuildRequest};
+use crate::store::database::Session;
+use crate::store::{AtLimit, NewBuild, StoreError, StoredBuild};
+
+const RECORD: &str = "UPDATE builds SET record = $2 WHERE id = $1";
+
+/// Statuses after which a build runs again; one that somebody stopped does not.
+const FAILED: [&str; 3] = ["FAILED", "FAULT", "TIMED_OUT"];
+
+/// Queues the next try of a build that has ended, if it failed and may be tried again. Both records name
+/// each other.
+pub(super) async fn follow(
+    session: &mut dyn Session,
+    id: &BuildId,
+    priority: i64,
+) -> Result<(), StoreError> {
+    let Some(ended) = builds::of_id(session, id).await? else {
+        return Ok(());
+    };
+    let limit = ended.request.auto_retry_limit;
+    let number = number(&ended.record);
+    if number >= limit || !FAILED.contains(&ended.status.as_str()) {
+        return Ok(());
+    }
+    let next = BuildRequest {
+        id: BuildId::new(id.project.clone()),
+        ..ended.request.clone()
+    };
+    let config = json!({
+        "autoRetryLimit": limit,
+        "autoRetryNumber": number + 1,
+        "previousAutoRetry": arn(&ended.request),
+    });
+    let next_arn = arn(&next);
+    let build = NewBuild {
+        request: next,
+        priority: i32::try_from(priority).unwrap_or_default(),
+        at_limit: AtLimit::Queue,
+    };
+    submit::queue(session, build, Some(config)).await?;
+    tell(session, ended, limit, number, &next_arn).await
+}
+
+fn arn(request: &BuildRequest) -> String {
+    request.arn(&format!("build/{}", request.id))
+}
+
+/// Which try this is: 0 is the first one.
+fn number(record: &Json) -> u32 {
+    let number = record["autoRetryConfig"]["autoRetryNumber"].as_u64();
+    number.map_or(0, |number| u32::try_from(number).unwrap_or(u32::MAX))
+}
+
+/// Names the next try in the record of the one before.
+async fn tell(
+    session: &mut dyn Session,
+    mut ended: StoredBuild,
+    limit: u32,
+    number: u32,
+    next: &str,
+) -> Result<(), StoreError> {
+    let config = &mut ended.record["autoRetryConfig"];
+    if !config.is_object() {
+        *config = json!({});
+    }
+    config["autoRetryLimit"] = limit.into();
+    config["autoRetryNumber"] = number.into();
+    config["nextAutoRetry"] = next.into();
+    let values = [ended.id.uuid.into(), (&ended.record).into()];
+    session.rows(RECORD, &values).await.map(drop)
+}

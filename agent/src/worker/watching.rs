@@ -1,0 +1,123 @@
+//! What goes on beside the builds: signs of life, the passing of time in the queue, leftovers, the disk.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{MissedTickBehavior, interval, sleep};
+
+use super::{AFTER_FAILURE, Node, housekeeping as leftovers, machine};
+
+/// Gives signs of life, and hears what became of the leases.
+pub(super) async fn heartbeat(node: Arc<Node>) {
+    let every = node.tools.config.worker.heartbeat();
+    loop {
+        let pause = if beat(&node).await {
+            every
+        } else {
+            AFTER_FAILURE.min(every)
+        };
+        sleep(pause).await;
+    }
+}
+
+/// Stops builds as soon as somebody calls for it, without waiting for the next sign of life.
+pub(super) async fn stops(node: Arc<Node>) {
+    let mut stops = node.store.changes().stops;
+    while stops.changed().await.is_ok() {
+        let known = node.running.fences();
+        if known.is_empty() {
+            continue;
+        }
+        match node.store.held(&node.agent.id).await {
+            Ok(held) => node.running.follow(&known, &held),
+            // The next sign of life tells it.
+            Err(error) => tracing::warn!("cannot look for builds to stop: {error:#}"),
+        }
+    }
+}
+
+/// One sign of life. What was leased meanwhile is not compared with the answer.
+async fn beat(node: &Node) -> bool {
+    let known = node.running.fences();
+    let life = node.tools.config.worker.lease();
+    match node
+        .store
+        .heartbeat(&node.description(), &known, life)
+        .await
+    {
+        Ok(held) => {
+            node.running.follow(&known, &held);
+            true
+        }
+        Err(error) => {
+            tracing::warn!("the store does not hear that this worker lives: {error:#}");
+            false
+        }
+    }
+}
+
+/// Does what time does to the queue. Every worker of a store does it; one is enough.
+pub(super) async fn sweep(node: Arc<Node>) {
+    let mut times = every(node.tools.config.worker.heartbeat());
+    loop {
+        times.tick().await;
+        match node.store.sweep().await {
+            Ok(swept) if swept != crate::store::Sweep::default() => tracing::info!(
+                "{} builds waited too long, {} were taken from lost workers",
+                swept.timed_out,
+                swept.lost
+            ),
+            Ok(_) => {}
+            Err(error) => tracing::warn!("cannot look after the queue: {error:#}"),
+        }
+    }
+}
+
+/// Removes what dead agents left on this machine.
+pub(super) async fn housekeeping(node: Arc<Node>) {
+    let mut times = every(node.tools.config.worker.housekeeping());
+    loop {
+        times.tick().await;
+        clean(&node).await;
+    }
+}
+
+/// One search for leftovers.
+pub(super) async fn clean(node: &Node) {
+    if let Err(error) = try_to_clean(node).await {
+        tracing::warn!("cannot remove what dead agents left: {error:#}");
+    }
+}
+
+async fn try_to_clean(node: &Node) -> anyhow::Result<()> {
+    for leftover in leftovers::leftovers(&node.tools).await? {
+        let build = leftover.build;
+        leftovers::remove(&leftover, &node.tools, &node.tools.config.image).await?;
+        tracing::info!("removed what was left of build {build}");
+    }
+    Ok(())
+}
+
+/// Takes nothing new while the disk is nearly full.
+pub(super) fn look_at_disk(node: &Node) -> std::io::Result<()> {
+    let floor = u64::from(node.tools.config.worker.disk_floor_mib);
+    let free = machine::free_mib(node.tools.data.root())?;
+    let full = (free < floor)
+        .then(|| format!("its disk has {free} MiB left, less than the {floor} it keeps free"));
+    node.closed.send_if_modified(|closed| {
+        let was_full = closed.is_some();
+        let changes = was_full != full.is_some();
+        if let (true, Some(full)) = (changes, &full) {
+            tracing::warn!("nothing new is taken: {full}");
+        }
+        *closed = full;
+        changes
+    });
+    Ok(())
+}
+
+fn every(time: Duration) -> tokio::time::Interval {
+    let mut times = interval(time);
+    times.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    times
+}

@@ -1,0 +1,150 @@
+//! Many at once: nothing is given twice, nothing is lost.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use agent::model::Status;
+use agent::store::{IdempotencyToken, Operation, Store};
+use tests::stores::{TestStore, build, offer};
+use tokio::task::JoinSet;
+
+use super::builds::ended;
+
+promises!(
+    numbers_are_given_once,
+    a_token_starts_one_build_however_often_it_comes_at_once,
+    no_build_is_leased_twice,
+    a_limit_is_never_exceeded,
+    stopping_and_leasing_at_once_gives_one_end,
+);
+
+async fn numbers_are_given_once(test: &TestStore) {
+    let mut submitting = JoinSet::new();
+    for number in 0..60 {
+        let store = Arc::clone(&test.store);
+        let project = ["aa", "bb"][number % 2];
+        submitting.spawn(async move { store.submit(build(project), None).await.unwrap().build });
+    }
+    let mut numbers: BTreeMap<String, BTreeSet<u64>> = BTreeMap::new();
+    while let Some(build) = submitting.join_next().await {
+        let build = build.unwrap();
+        let project = build.id.project.to_string();
+        assert!(numbers.entry(project).or_default().insert(build.number));
+    }
+    for project in ["aa", "bb"] {
+        assert_eq!(numbers[project], (1..=30).collect(), "{project}");
+    }
+}
+
+async fn a_token_starts_one_build_however_often_it_comes_at_once(test: &TestStore) {
+    let mut submitting = JoinSet::new();
+    for _ in 0..20 {
+        let store = Arc::clone(&test.store);
+        let token = IdempotencyToken {
+            operation: Operation::StartBuild,
+            token: "same".to_owned(),
+            fingerprint: "same".to_owned(),
+        };
+        submitting.spawn(async move { store.submit(build("demo"), Some(token)).await.unwrap() });
+    }
+    let submissions = submitting.join_all().await;
+    let new = submissions.iter().filter(|submission| submission.is_new);
+    assert_eq!(new.count(), 1);
+    let ids: BTreeSet<_> = submissions
+        .iter()
+        .map(|submission| submission.build.id.to_string())
+        .collect();
+    assert_eq!(ids.len(), 1);
+}
+
+async fn no_build_is_leased_twice(test: &TestStore) {
+    for number in 0..100 {
+        test.submit(["aa", "bb", "cc"][number % 3]).await;
+    }
+    let other = test.opened_again().await;
+    let mut leasing = JoinSet::new();
+    for number in 0..12 {
+        let store = Arc::clone(if number % 2 == 0 { &test.store } else { &other });
+        leasing.spawn(async move {
+            let mut leased = Vec::new();
+            // An agent may find nothing while another one claims the last build.
+            while let Some(lease) = store.lease(&offer(&format!("{number}"))).await.unwrap() {
+                leased.push(lease.fence.build.to_string());
+                let outcome = ended(Status::Succeeded);
+                store.finish(&lease.fence, outcome).await.unwrap();
+            }
+            leased
+        });
+    }
+    let leased: Vec<String> = leasing.join_all().await.into_iter().flatten().collect();
+    assert_eq!(leased.len(), 100);
+    assert_eq!(leased.iter().collect::<BTreeSet<_>>().len(), 100);
+}
+
+async fn a_limit_is_never_exceeded(test: &TestStore) {
+    test.project("demo", Some(3)).await;
+    let running = Arc::new(AtomicI64::new(0));
+    let done = Arc::new(AtomicI64::new(0));
+    let mut working = JoinSet::new();
+    for number in 0..8 {
+        let (running, done) = (Arc::clone(&running), Arc::clone(&done));
+        let store = Arc::clone(&test.store);
+        let mut work = store.changes().work;
+        working.spawn(async move {
+            while done.load(Ordering::SeqCst) < 60 {
+                if !run_one(store.as_ref(), number, &running).await {
+                    let _ =
+                        tokio::time::timeout(std::time::Duration::from_millis(100), work.changed())
+                            .await;
+                    continue;
+                }
+                done.fetch_add(1, Ordering::SeqCst);
+            }
+        });
+    }
+    let mut submitting = JoinSet::new();
+    for _ in 0..60 {
+        let store = Arc::clone(&test.store);
+        submitting.spawn(async move { store.submit(build("demo"), None).await.unwrap() });
+    }
+    submitting.join_all().await;
+    working.join_all().await;
+    assert_eq!(done.load(Ordering::SeqCst), 60);
+}
+
+/// Runs a build, if there is one. Odd agents give theirs back at first.
+async fn run_one(store: &dyn Store, number: u32, running: &AtomicI64) -> bool {
+    let offer = offer(&format!("{number}"));
+    let Some(lease) = store.lease(&offer).await.unwrap() else {
+        return false;
+    };
+    let now = running.fetch_add(1, Ordering::SeqCst) + 1;
+    assert!(now <= 3, "{now} builds run at once");
+    tokio::task::yield_now().await;
+    running.fetch_sub(1, Ordering::SeqCst);
+    if number % 2 == 1 && lease.fence.attempt == 1 {
+        store.give_up(&lease.fence, "why").await.unwrap();
+        return false;
+    }
+    let outcome = ended(Status::Succeeded);
+    store.finish(&lease.fence, outcome).await.unwrap();
+    true
+}
+
+async fn stopping_and_leasing_at_once_gives_one_end(test: &TestStore) {
+    for _ in 0..20 {
+        let id = test.submit("demo").await.id;
+        let (stopped, lease) = tokio::join!(test.store.stop(&id), test.lease("one"));
+        let stopped = stopped.unwrap().unwrap();
+        match lease {
+            Some(lease) => {
+                assert_eq!(stopped.status, "IN_PROGRESS");
+                let outcome = ended(Status::Stopped);
+                test.store.finish(&lease.fence, outcome).await.unwrap();
+            }
+            None => assert_eq!(stopped.status, "STOPPED"),
+        }
+        assert_eq!(test.build(&id).await.status, "STOPPED");
+    }
+}
