@@ -75,6 +75,7 @@ pub(super) fn of(
             .map(|cache| cache::plan(cache, request, cache_limit_bytes)),
         reports: reports(buildspec),
         artifacts: artifacts(&request.artifacts, buildspec),
+        debug: None,
         owner: Owner {
             user: geteuid().as_raw(),
             group: getegid().as_raw(),
