@@ -22,6 +22,7 @@ mod log;
 mod program;
 mod project;
 mod running;
+mod terminal;
 
 pub use files::read_tree;
 pub use finished::{Artifact, Build, Context, Finished, Phase, Variable};
@@ -31,3 +32,4 @@ pub use log::normalise;
 pub use program::program;
 pub use project::Project;
 pub use running::Running;
+pub use terminal::Terminal;

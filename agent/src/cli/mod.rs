@@ -1,7 +1,9 @@
 //! The command line: one file a subcommand, each with its arguments, its `run` and its printing.
 
+mod attach;
 mod build_args;
 mod completions;
+mod debugging;
 mod diagnostics;
 mod exit;
 mod gc;
@@ -9,8 +11,10 @@ mod lint;
 mod man;
 mod mask_check;
 mod plan;
+mod resume;
 mod run;
 mod signals;
+mod terminal;
 mod timings;
 
 use std::io::{self, IsTerminal};
@@ -71,6 +75,8 @@ enum Command {
     Lint(lint::LintArgs),
     Plan(Box<plan::PlanArgs>),
     MaskCheck(mask_check::MaskCheckArgs),
+    Attach(attach::AttachArgs),
+    Resume(resume::ResumeArgs),
     Gc(gc::GcArgs),
     Completions(completions::CompletionsArgs),
     Man(man::ManArgs),
@@ -84,6 +90,8 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Lint(args) => lint::run(&args),
         Command::Plan(args) => plan::run(&args, &cli.global),
         Command::MaskCheck(args) => mask_check::run(&args),
+        Command::Attach(args) => attach::run(args, &cli.global).await,
+        Command::Resume(args) => resume::run(args, &cli.global).await,
         Command::Gc(args) => gc::run(args, &cli.global).await,
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => man::run(args),

@@ -10,7 +10,7 @@ use std::thread;
 
 use executor::protocol::{TerminalInput, WindowSize};
 use nix::errno::Errno;
-use nix::fcntl::OFlag;
+use nix::fcntl::{self, FcntlArg, FdFlag, OFlag};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::pty::openpty;
 use nix::unistd;
@@ -39,6 +39,10 @@ impl PseudoTerminal {
     /// Starts a command in a new terminal, which belongs to the present user.
     pub(super) fn start(command: Command, size: WindowSize) -> io::Result<Self> {
         let pair = openpty(None, None)?;
+        // A shell that held the side of the person could not be hung up.
+        for side in [&pair.master, &pair.slave] {
+            fcntl::fcntl(side, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))?;
+        }
         sys::set_window_size(pair.master.as_fd(), size)?;
         Ok(Self {
             child: sys::spawn_in_terminal(command, &pair.slave)?,
@@ -182,6 +186,15 @@ mod tests {
         pass_on_input(input.as_slice(), terminal.master.try_clone().unwrap()).unwrap();
         let (output, _) = output(terminal);
         assert!(output.contains("5 6\r\n<typed>\r\n"), "{output}");
+    }
+
+    #[test]
+    fn a_shell_is_hung_up_when_the_person_goes() {
+        let terminal = start("trap 'exit 9' HUP; echo ready; while :; do sleep 1; done");
+        let PseudoTerminal { master, mut child } = terminal;
+        let mut ready = [0; 5];
+        File::from(master).read_exact(&mut ready).unwrap();
+        assert_eq!(child.wait().unwrap().code(), Some(9));
     }
 
     #[test]
