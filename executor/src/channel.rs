@@ -8,10 +8,12 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 
-use executor::protocol::channel;
+use executor::protocol::{Pause, channel};
+use nix::errno::Errno;
 use nix::fcntl::{self, OFlag};
 use nix::mount::{self, MntFlags};
 use nix::sys::stat::Mode;
+use nix::unistd::{self, UnlinkatFlags};
 
 /// The open channel.
 #[derive(Debug)]
@@ -58,16 +60,49 @@ impl Channel {
         )?)
     }
 
+    /// Opens the same channel once more.
+    pub(crate) fn try_clone(&self) -> io::Result<Self> {
+        Ok(Self {
+            directory: self.directory.try_clone()?,
+        })
+    }
+
+    /// Tells that the build is paused. Whoever looks finds the whole of it or nothing.
+    pub(crate) fn tell_pause(&self, pause: &Pause) -> io::Result<()> {
+        const DRAFT: &str = "paused.draft";
+        self.write(DRAFT, &serde_json::to_vec(pause)?)?;
+        let directory = &self.directory;
+        Ok(fcntl::renameat(
+            directory,
+            DRAFT,
+            directory,
+            channel::PAUSED,
+        )?)
+    }
+
+    /// Tells that the build goes on.
+    pub(crate) fn tell_end_of_pause(&self) -> io::Result<()> {
+        let flags = UnlinkatFlags::NoRemoveDir;
+        match unistd::unlinkat(&self.directory, channel::PAUSED, flags) {
+            Ok(()) | Err(Errno::ENOENT) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// Leaves a line that says why the executor gives up.
     pub(crate) fn leave_failure(&self, message: &str) -> io::Result<()> {
+        let line = message.replace('\n', " ");
+        self.write(channel::FAILURE, format!("{line}\n").as_bytes())
+    }
+
+    fn write(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
         let flags = OFlag::O_WRONLY
             | OFlag::O_CREAT
             | OFlag::O_TRUNC
             | OFlag::O_NOFOLLOW
             | OFlag::O_CLOEXEC;
         let mode = Mode::from_bits_truncate(0o644);
-        let file = fcntl::openat(&self.directory, channel::FAILURE, flags, mode)?;
-        let line = message.replace('\n', " ");
-        File::from(file).write_all(format!("{line}\n").as_bytes())
+        let file = fcntl::openat(&self.directory, name, flags, mode)?;
+        File::from(file).write_all(bytes)
     }
 }

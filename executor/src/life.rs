@@ -8,14 +8,16 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use executor::masking::{Encodings, Masker, MaskingError};
-use executor::protocol::{Plan, Secret, channel};
+use executor::protocol::{DebugPlan, Plan, Secret, channel};
 
 use crate::build::{Build, Surroundings};
 use crate::channel::Channel;
 use crate::control::Control;
 use crate::log::{Log, SpoolStart};
+use crate::pauses::Pauses;
 use crate::places::Places;
 use crate::processes::Processes;
+use crate::session::Session;
 use crate::setup::{self, Confinement, SetupError};
 use crate::supervisor::{Fault, Supervisor};
 use crate::watch::{NoPlan, Watch};
@@ -33,6 +35,8 @@ enum Failure {
     Masking(#[from] MaskingError),
     #[error("cannot start the spool")]
     StartSpool(#[source] io::Error),
+    #[error("cannot open the debug session")]
+    OpenSession(#[source] io::Error),
     #[error("cannot open the pipe for output")]
     OpenPipe(#[source] io::Error),
     #[error(transparent)]
@@ -84,6 +88,10 @@ fn build(
     let mut watch = Watch::new(control, processes).map_err(Failure::Watch)?;
     let plan = watch.plan().map_err(Failure::Plan)?;
     let log = start_log(&plan, channel)?;
+    if let Some(debug) = plan.debug.clone() {
+        let pauses = pauses(debug, &places, channel).map_err(Failure::OpenSession)?;
+        watch.allow_pauses(pauses);
+    }
     let grace = Duration::from_millis(plan.grace_millis);
     let supervisor = Supervisor::new(watch, log, processes, grace).map_err(Failure::OpenPipe)?;
     let surroundings = Surroundings {
@@ -93,6 +101,14 @@ fn build(
         mounter,
     };
     Ok(Build::new(plan, surroundings, supervisor, env::vars_os()).run()?)
+}
+
+fn pauses(plan: DebugPlan, places: &Places, channel: &Channel) -> io::Result<Pauses> {
+    Ok(Pauses::new(
+        plan,
+        Session::listen(places)?,
+        channel.try_clone()?,
+    ))
 }
 
 fn start_log(plan: &Plan, channel: &Channel) -> Result<Log, Failure> {

@@ -2,6 +2,7 @@
 //! says.
 
 mod archive;
+mod attach;
 mod build;
 mod cache;
 mod channel;
@@ -14,12 +15,14 @@ mod log;
 mod memory;
 mod mounts;
 mod output;
+mod pauses;
 mod places;
 mod processes;
 mod reason;
 mod remove;
 mod routes;
 mod segments;
+mod session;
 mod setup;
 mod shell;
 mod supervisor;
@@ -35,6 +38,8 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use executor::protocol::WindowSize;
+
 use crate::setup::{Confinement, Neighbours};
 
 /// How the program is used.
@@ -43,6 +48,8 @@ usage: executor [--cut-off-neighbours]   run a build as first process of a conta
        executor --keep-capabilities      the same in a privileged container
        executor --root DIRECTORY         run a build without a container, below DIRECTORY
        executor remove PATH...           remove files and directories
+       executor attach PID ROWS COLUMNS  run a shell in the place of a paused process
+       executor hold                     be such a process until the build goes on
        executor --version";
 
 fn main() -> ExitCode {
@@ -61,6 +68,15 @@ fn main() -> ExitCode {
         }
         ["--keep-capabilities"] => life::live("/".into(), Confinement::Privileged),
         ["--root", root] => life::live(PathBuf::from(root), Confinement::None),
+        ["attach", process, rows, columns] => {
+            match (process.parse(), rows.parse(), columns.parse()) {
+                (Ok(process), Ok(rows), Ok(columns)) => {
+                    attach::attach(process, WindowSize { rows, columns })
+                }
+                _ => say(io::stderr(), USAGE, 2),
+            }
+        }
+        ["hold"] => tools::hold(),
         ["remove", ref paths @ ..] if !paths.is_empty() => remove::remove(paths),
         ["--version"] => say(
             io::stdout(),

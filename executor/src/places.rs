@@ -1,5 +1,7 @@
 //! Where things are in the container.
 
+use std::env;
+use std::io;
 use std::path::{Path, PathBuf};
 
 /// The directories the executor uses. A test puts all of them below a directory of its own.
@@ -28,5 +30,22 @@ impl Places {
             state: codebuild.join("output/tmp"),
             local_cache: codebuild.join("local-cache"),
         }
+    }
+
+    /// The places of the build whose program this process is: it lies in `readonly/bin`.
+    pub(crate) fn of_this_program() -> io::Result<Self> {
+        let program = env::current_exe()?;
+        let root = program.ancestors().nth(4).unwrap_or(Path::new("/"));
+        Ok(Self::below(root))
+    }
+
+    /// The executor's program, for processes of the build.
+    pub(crate) fn program(&self) -> PathBuf {
+        self.readonly.join("bin/executor")
+    }
+
+    /// The socket of the debug session.
+    pub(crate) fn session(&self) -> PathBuf {
+        self.state.join("session.sock")
     }
 }

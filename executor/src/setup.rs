@@ -76,7 +76,7 @@ pub(crate) fn confine(
     let mounter = mounter.transpose();
     let mounter = mounter.map_err(failed("start the thread that mounts caches"))?;
     if let Confinement::Container(_) = confinement {
-        drop_capabilities()
+        drop_capabilities(&[Capability::CAP_SYS_ADMIN, Capability::CAP_NET_ADMIN])
             .map_err(io::Error::other)
             .map_err(failed("drop capabilities"))?;
     }
@@ -85,9 +85,11 @@ pub(crate) fn confine(
     Ok(mounter)
 }
 
-/// Gives up what only the set-up needed, for this thread and all that it will ever start.
-fn drop_capabilities() -> Result<(), caps::errors::CapsError> {
-    for capability in [Capability::CAP_SYS_ADMIN, Capability::CAP_NET_ADMIN] {
+/// Gives capabilities up, in this order, for this thread and all that it will ever start.
+pub(crate) fn drop_capabilities(
+    capabilities: &[Capability],
+) -> Result<(), caps::errors::CapsError> {
+    for capability in capabilities {
         for set in [
             CapSet::Ambient,
             CapSet::Bounding,
@@ -95,7 +97,7 @@ fn drop_capabilities() -> Result<(), caps::errors::CapsError> {
             CapSet::Effective,
             CapSet::Permitted,
         ] {
-            caps::drop(None, set, capability)?;
+            caps::drop(None, set, *capability)?;
         }
     }
     Ok(())

@@ -148,7 +148,11 @@ impl Shell {
         let succeeding = u8::from(task.succeeding);
         let mut script = b"cd -- ".to_vec();
         script.extend_from_slice(&directory);
-        script.extend_from_slice(b" || exit\nset -a\n. ");
+        script.extend_from_slice(match task.purpose {
+            // A directory that is gone is what the person may want to see.
+            Purpose::Hold => b" || cd /\nset -a\n. ".as_slice(),
+            Purpose::Command | Purpose::Question => b" || exit\nset -a\n. ",
+        });
         script.extend_from_slice(&environment);
         // On the same line, so that the text of the command starts at line 4.
         script.extend_from_slice(format!("; CODEBUILD_BUILD_SUCCEEDING={succeeding}").as_bytes());
@@ -231,12 +235,20 @@ pub(crate) enum Purpose {
     Command,
     /// It is a question of the executor: it leaves nothing but its answer.
     Question,
+    /// It keeps the state of a failed command alive for a person.
+    Hold,
 }
 
 /// The path to which a question writes its answer, for the shell.
 pub(crate) fn answer_path(places: &Places) -> String {
     String::from_utf8_lossy(&quoted(places.state.join("answer").as_os_str().as_bytes()))
         .into_owned()
+}
+
+/// The text of a [`Purpose::Hold`]: the shell becomes a process that waits.
+pub(crate) fn holding_text(places: &Places) -> String {
+    let program = quoted(places.program().as_os_str().as_bytes());
+    format!("exec {} hold", String::from_utf8_lossy(&program))
 }
 
 /// A text in single quotes.

@@ -4,11 +4,12 @@ use std::io;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use executor::protocol::{CommandUsage, Exit};
+use executor::protocol::{CommandUsage, Continuation, Exit};
 use nix::sys::signal::Signal;
 
 use crate::log::Log;
 use crate::output::OutputPipe;
+use crate::pauses::Pauses;
 use crate::processes::Processes;
 use crate::sys::{self, EndedChild, Identity, Wait};
 use crate::watch::{Ending, Watch};
@@ -111,18 +112,67 @@ impl Supervisor {
             if self.watch.take_children_changed() {
                 self.reap_all();
             }
-            if self.ended.is_some() {
+            let is_paused = self.attend()?;
+            // A breakpoint in the background holds the build as well.
+            if self.ended.is_some() && !is_paused {
                 self.drain()?;
                 let (exit, usage) = self.usage(started);
                 return Ok(Run::Ended(exit, usage));
             }
             if let Some(ending) = self.watch.ending() {
                 self.end_all(self.grace)?;
+                self.attend()?;
                 let (exit, usage) = self.usage(started);
                 return Ok(Run::Cut(ending, exit, usage));
             }
-            self.pump(None)?;
+            let until = self.watch.pauses().and_then(|pauses| pauses.until());
+            self.pump(until)?;
         }
+    }
+
+    /// Runs a process that waits, in the state of a command that has failed, for somebody to decide
+    /// how the build goes on. Gives the decision, or why the build has to end.
+    pub(crate) fn hold(
+        &mut self,
+        command: Command,
+        identity: Option<Identity>,
+    ) -> Result<Result<Continuation, Ending>, Fault> {
+        let before = self.set_holding(true);
+        let run = self.run(command, identity)?;
+        let paused = self.set_holding(false) > before;
+        if let Run::Cut(ending, ..) = run {
+            return Ok(Err(ending));
+        }
+        if !paused {
+            let line = "Cannot pause here: the state of the command is gone";
+            self.log.line(line).map_err(Fault::Spool)?;
+        }
+        let decision = self.watch.pauses().and_then(|pauses| pauses.decision());
+        Ok(Ok(decision.unwrap_or(Continuation::GiveUp)))
+    }
+
+    /// Gives the number of pauses so far.
+    fn set_holding(&mut self, is_holding: bool) -> u32 {
+        self.watch.pauses().map_or(0, |pauses| {
+            pauses.set_holding(is_holding);
+            pauses.count()
+        })
+    }
+
+    /// The pauses, where the build may be paused.
+    pub(crate) fn pauses(&mut self) -> Option<&mut Pauses> {
+        self.watch.pauses()
+    }
+
+    /// Begins and ends pauses. Tells whether the build is paused.
+    fn attend(&mut self) -> Result<bool, Fault> {
+        let Some(pauses) = self.watch.pauses() else {
+            return Ok(false);
+        };
+        pauses
+            .attend(self.current, &mut self.log)
+            .map_err(Fault::Spool)?;
+        Ok(pauses.is_paused())
     }
 
     /// Ends every process of the build: SIGTERM, `grace`, SIGKILL until nobody is left.

@@ -1,22 +1,24 @@
 //! The few calls of the operating system that nobody wraps safely for us.
 #![expect(
     unsafe_code,
-    reason = "wait4, FIONREAD and the steps between fork and exec have no safe form"
+    reason = "wait4, some ioctls and the steps between fork and exec have no safe form"
 )]
 
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::CommandExt;
-use std::process::Command;
+use std::process::{Child, Command};
 use std::time::Duration;
 
-use executor::protocol::Exit;
+use executor::protocol::{Exit, WindowSize};
 use nix::errno::Errno;
 use nix::sys::signal::SigSet;
 use nix::unistd::{self, Gid, Uid};
 
 nix::ioctl_read_bad!(fionread, libc::FIONREAD, libc::c_int);
+nix::ioctl_write_ptr_bad!(tiocswinsz, libc::TIOCSWINSZ, libc::winsize);
+nix::ioctl_write_int_bad!(tiocsctty, libc::TIOCSCTTY);
 
 /// What a look for ended children gave.
 #[derive(Debug)]
@@ -115,4 +117,34 @@ pub(crate) fn spawn(mut command: Command, identity: Option<Identity>) -> io::Res
     unsafe { command.pre_exec(become_it) };
     let child = command.spawn()?;
     i32::try_from(child.id()).map_err(io::Error::other)
+}
+
+/// Starts a command in a session of its own whose controlling terminal is `terminal`.
+pub(crate) fn spawn_in_terminal(mut command: Command, terminal: &OwnedFd) -> io::Result<Child> {
+    command
+        .stdin(terminal.try_clone()?)
+        .stdout(terminal.try_clone()?)
+        .stderr(terminal.try_clone()?);
+    let take_terminal = || {
+        unistd::setsid()?;
+        // SAFETY: the argument is a number: 0, not to steal the terminal of another session.
+        unsafe { tiocsctty(libc::STDIN_FILENO, 0) }?;
+        Ok(())
+    };
+    // SAFETY: the closure makes system calls only; it allocates nothing and takes no lock.
+    unsafe { command.pre_exec(take_terminal) };
+    command.spawn()
+}
+
+/// Changes the size of a terminal's window, of which its foreground processes are told.
+pub(crate) fn set_window_size(terminal: BorrowedFd<'_>, size: WindowSize) -> io::Result<()> {
+    let size = libc::winsize {
+        ws_row: size.rows,
+        ws_col: size.columns,
+        ws_xpixel: 0,
+        ws_ypixel: 0,
+    };
+    // SAFETY: the pointer is valid for reading a `winsize`, which is what TIOCSWINSZ reads.
+    unsafe { tiocswinsz(terminal.as_raw_fd(), &raw const size) }?;
+    Ok(())
 }

@@ -11,6 +11,7 @@ use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
 use crate::control::Control;
+use crate::pauses::Pauses;
 use crate::processes::Processes;
 
 /// Longer time limits are cut to this, so that no clock overflows.
@@ -60,6 +61,7 @@ pub(crate) struct Watch {
     ending: Option<Ending>,
     children_changed: bool,
     orders: Vec<Result<Order, OrderError>>,
+    pauses: Option<Pauses>,
 }
 
 impl Watch {
@@ -84,6 +86,7 @@ impl Watch {
             ending: None,
             children_changed: true,
             orders: Vec::new(),
+            pauses: None,
         })
     }
 
@@ -101,12 +104,22 @@ impl Watch {
                 }
                 Some(Ok(Order::Stop)) => return Err(NoPlan::Stopped),
                 Some(Err(error)) => return Err(NoPlan::Order(error)),
-                None => {}
+                Some(Ok(Order::Resume(_))) | None => {}
             }
             if self.ending.is_some() {
                 return Err(NoPlan::Stopped);
             }
         }
+    }
+
+    /// From now on also watches for processes that want to pause the build.
+    pub(crate) fn allow_pauses(&mut self, pauses: Pauses) {
+        self.pauses = Some(pauses);
+    }
+
+    /// The pauses, where the build may be paused.
+    pub(crate) fn pauses(&mut self) -> Option<&mut Pauses> {
+        self.pauses.as_mut()
     }
 
     /// Why the build is to be ended, once it is.
@@ -137,6 +150,7 @@ impl Watch {
             .into_iter()
             .chain([self.signals.as_fd()])
             .chain(self.control.sources())
+            .chain(self.pauses.iter().flat_map(Pauses::sources))
             .map(|source| PollFd::new(source, PollFlags::POLLIN))
             .collect();
         match nix::poll::poll(&mut sources, timeout(until)) {
@@ -153,6 +167,7 @@ impl Watch {
         }
         if others.iter().skip(1).any(|ready| *ready) {
             self.take_orders();
+            self.pauses().into_iter().for_each(Pauses::take);
         }
         if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
             self.ending.get_or_insert(Ending::TimedOut);
@@ -181,14 +196,21 @@ impl Watch {
         }
     }
 
-    /// Once a build runs it can only be stopped. What else arrives is left: a build is not lost
-    /// because an agent that joined it again said something wrong.
+    /// Once a build runs it can only be stopped or resumed. What else arrives is left: a build is
+    /// not lost because an agent that joined it again said something wrong.
     fn obey(&mut self, orders: impl IntoIterator<Item = Result<Order, OrderError>>) {
-        if orders
-            .into_iter()
-            .any(|order| matches!(order, Ok(Order::Stop)))
-        {
-            self.ending.get_or_insert(Ending::Stopped);
+        for order in orders {
+            match order {
+                Ok(Order::Stop) => {
+                    self.ending.get_or_insert(Ending::Stopped);
+                }
+                Ok(Order::Resume(resume)) => {
+                    self.pauses()
+                        .into_iter()
+                        .for_each(|pauses| pauses.obey(resume));
+                }
+                Ok(Order::Start(_)) | Err(_) => {}
+            }
         }
     }
 }

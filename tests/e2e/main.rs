@@ -7,6 +7,7 @@ mod choices;
 mod command_line;
 mod concurrency;
 mod conformance;
+mod debug;
 mod host_user;
 mod hostile;
 mod images;

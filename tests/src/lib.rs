@@ -24,6 +24,7 @@ mod program;
 mod project;
 mod running;
 pub mod stores;
+mod terminal;
 
 pub use files::read_tree;
 pub use finished::{Artifact, Build, Context, Finished, Phase, Variable};
@@ -33,3 +34,4 @@ pub use log::normalise;
 pub use program::program;
 pub use project::Project;
 pub use running::Running;
+pub use terminal::Terminal;

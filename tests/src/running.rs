@@ -13,7 +13,7 @@ use crate::Finished;
 
 /// How long an agent may take before the test fails: far above any build of these tests, so it says
 /// nothing about speed, only that something hangs.
-const LIMIT: Duration = Duration::from_mins(5);
+pub(crate) const LIMIT: Duration = Duration::from_mins(5);
 
 /// Lines of output that may wait for the test; the reader then waits, as a terminal does.
 const LINES_IN_FLIGHT: usize = 1024;

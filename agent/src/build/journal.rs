@@ -232,6 +232,8 @@ impl<'a> Journal<'a> {
                 });
             }
             Event::CommandEnded { exit, usage } => self.command_ended(exit, usage),
+            // Whom it concerns gets it from the sink.
+            Event::Paused(_) | Event::Resumed { .. } => {}
         }
     }
 

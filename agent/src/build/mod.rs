@@ -9,6 +9,7 @@ mod checkout;
 mod environment;
 mod execute;
 mod journal;
+mod pause;
 mod phases;
 mod plan;
 pub mod preview;
@@ -33,6 +34,7 @@ use crate::secrets::SecretsFile;
 pub use abort::Abort;
 pub use environment::Origin;
 use journal::Journal;
+pub use pause::{FindError, PausedBuild, ResumeError};
 pub(crate) use provision::remove_as_root;
 pub use resolve::{RejectedBuildspec, ResolveError};
 

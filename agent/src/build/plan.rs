@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use buildspec_parser::model::{Artifacts, Buildspec, OnFailure, PhaseName, Shell, Version};
 use executor::protocol::{
-    self, ArtifactPlan, Owner, Packaging, PhasePlan, Plan, ReportPlan, Reports, RuntimeSelection,
-    Secret, ShellKind, StateCarrying, Variable,
+    self, ArtifactPlan, DebugPlan, Owner, Packaging, PhasePlan, Plan, ReportPlan, Reports,
+    RuntimeSelection, Secret, ShellKind, StateCarrying, Variable,
 };
 use nix::unistd::{getegid, geteuid};
 
@@ -75,6 +75,7 @@ pub(super) fn of(
             .map(|cache| cache::plan(cache, request, cache_limit_bytes)),
         reports: reports(buildspec),
         artifacts: artifacts(&request.artifacts, buildspec),
+        debug: debug(request),
         owner: Owner {
             user: geteuid().as_raw(),
             group: getegid().as_raw(),
@@ -144,6 +145,25 @@ fn phase(buildspec: &Buildspec, name: PhaseName) -> PhasePlan {
             .unwrap_or_default(),
         finally: phase.map(|phase| texts(&phase.finally)).unwrap_or_default(),
     }
+}
+
+/// What lets a person in, where the request asks for it.
+fn debug(request: &BuildRequest) -> Option<DebugPlan> {
+    if !request.debug_session && request.keep_on_failure.is_none() {
+        return None;
+    }
+    let id = &request.id;
+    Some(DebugPlan {
+        build: id.to_string(),
+        invitation: vec![
+            format!("Look into it with `buildspec-agent attach {id}`"),
+            format!(
+                "Let it go on with `buildspec-agent resume {id}`, or `codebuild-resume` inside"
+            ),
+        ],
+        breakpoints: request.debug_session,
+        failure_grace_millis: request.keep_on_failure.map(millis),
+    })
 }
 
 /// Without `reports` in the buildspec, they are discovered.

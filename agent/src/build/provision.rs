@@ -192,19 +192,23 @@ fn limits(request: &BuildRequest) -> Limits {
     }
 }
 
-/// Connects to the executor as soon as it listens.
-async fn connect(channel: &Path) -> std::io::Result<UnixStream> {
+/// Connects to an executor that listens.
+pub(super) fn connect_now(channel: &Path) -> std::io::Result<UnixStream> {
     let directory = std::fs::File::open(channel)?;
     // Through the descriptor: a socket's own path must be shorter than 108 bytes.
-    let socket = format!(
+    UnixStream::connect(format!(
         "/proc/self/fd/{}/{}",
         directory.as_raw_fd(),
         channel::SOCKET
-    );
+    ))
+}
+
+/// Connects to the executor as soon as it listens.
+async fn connect(channel: &Path) -> std::io::Result<UnixStream> {
     let mut ticks = tokio::time::interval(CONNECT_INTERVAL);
     loop {
         ticks.tick().await;
-        match UnixStream::connect(&socket) {
+        match connect_now(channel) {
             Ok(stream) => return Ok(stream),
             Err(error) => match error.kind() {
                 std::io::ErrorKind::NotFound | std::io::ErrorKind::ConnectionRefused => {}

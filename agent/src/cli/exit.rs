@@ -22,6 +22,8 @@ pub(super) enum Exit {
     TimedOut,
     /// 5: the build was stopped.
     Stopped,
+    /// Any: what a shell has returned that somebody was given.
+    Shell(u8),
 }
 
 impl From<Exit> for ExitCode {
@@ -33,6 +35,7 @@ impl From<Exit> for ExitCode {
             Exit::Environment => 3,
             Exit::TimedOut => 4,
             Exit::Stopped => 5,
+            Exit::Shell(code) => code,
         })
     }
 }

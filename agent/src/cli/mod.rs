@@ -1,8 +1,10 @@
 //! The command line: one file a subcommand, each with its arguments, its `run` and its printing.
 
+mod attach;
 mod build_args;
 mod builds;
 mod completions;
+mod debugging;
 mod diagnostics;
 mod exit;
 mod gc;
@@ -16,6 +18,8 @@ mod signals;
 mod stop;
 mod store_args;
 mod submit;
+mod resume;
+mod terminal;
 mod timings;
 mod worker;
 
@@ -82,6 +86,8 @@ enum Command {
     Builds(builds::BuildsArgs),
     Stop(stop::StopArgs),
     Retry(retry::RetryArgs),
+    Attach(attach::AttachArgs),
+    Resume(resume::ResumeArgs),
     Gc(gc::GcArgs),
     Completions(completions::CompletionsArgs),
     Man(man::ManArgs),
@@ -100,6 +106,8 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Builds(args) => builds::run(args, &cli.global).await,
         Command::Retry(args) => Box::pin(retry::run(args, &cli.global)).await,
         Command::Stop(args) => stop::run(args, &cli.global).await,
+        Command::Attach(args) => attach::run(args, &cli.global).await,
+        Command::Resume(args) => resume::run(args, &cli.global).await,
         Command::Gc(args) => gc::run(args, &cli.global).await,
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => man::run(args),

@@ -7,9 +7,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::Args;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 
 use super::build_args::BuildArgs;
+use super::debugging::{Company, DebugArgs, PauseWatch};
 use super::exit::{Exit, Failure, tell};
 use super::{GlobalArgs, diagnostics, signals, timings};
 use crate::build::{self, Abort, Outcome, Tools};
@@ -51,6 +53,8 @@ pub(super) struct RunArgs {
     /// Neither restore nor keep the buildspec's cache
     #[arg(long)]
     no_cache: bool,
+    #[command(flatten)]
+    debugging: DebugArgs,
     /// Work in SOURCE itself instead of on a copy
     #[arg(long)]
     mount: bool,
@@ -81,20 +85,35 @@ pub(super) async fn run(args: RunArgs, global: &GlobalArgs) -> Result<Exit, Fail
     if args.no_cache {
         request.cache = ProjectCache::default();
     }
+    args.debugging.apply(&mut request)?;
     let mut tasks = JoinSet::new();
-    let stop = signals::stop_token(&mut tasks)?;
+    // What Ctrl-C does depends on the build: it may be paused.
+    let ending = [SignalKind::terminate(), SignalKind::hangup()];
+    let stop = signals::stop_token_of(&mut tasks, &ending)?;
+    let interrupts = signal(SignalKind::interrupt()).map_err(Failure::fault)?;
     let secrets = args.secrets_file.as_deref().map(SecretsFile::read);
     let secrets = secrets.transpose().map_err(Failure::usage)?;
     let tools = Tools {
         secrets,
         ..global.tools(config).await?
     };
-    let mut sink: Box<dyn LogSink> = if args.json {
+    let sink: Box<dyn LogSink> = if args.json {
         Box::new(JsonSink::new(io::stdout()))
     } else {
         Box::new(TextSink::new(io::stdout()))
     };
-    let outcome = build::run(&request, &tools, sink.as_mut(), &stop).await;
+    let (mut sink, pauses) = PauseWatch::new(sink);
+    let company = Company {
+        pauses,
+        tools: &tools,
+        stop: &stop,
+        data_directory: global.data_directory.clone(),
+        opens_shell: args.debugging.opens_shell(),
+    };
+    let outcome = tokio::select! {
+        outcome = build::run(&request, &tools, &mut sink, &stop) => outcome,
+        never = company.keep(interrupts) => match never {},
+    };
     if args.timings {
         timings::tell_timings(&outcome.commands);
     }

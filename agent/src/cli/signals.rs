@@ -10,13 +10,24 @@ use super::exit::Failure;
 pub(super) fn stop_token(
     tasks: &mut tokio::task::JoinSet<()>,
 ) -> Result<CancellationToken, Failure> {
+    stop_token_of(
+        tasks,
+        &[
+            SignalKind::interrupt(),
+            SignalKind::terminate(),
+            SignalKind::hangup(),
+        ],
+    )
+}
+
+/// A token that is cancelled by the first of these signals.
+pub(super) fn stop_token_of(
+    tasks: &mut tokio::task::JoinSet<()>,
+    kinds: &[SignalKind],
+) -> Result<CancellationToken, Failure> {
     let token = CancellationToken::new();
-    for kind in [
-        SignalKind::interrupt(),
-        SignalKind::terminate(),
-        SignalKind::hangup(),
-    ] {
-        let mut signals = signal(kind).map_err(Failure::fault)?;
+    for kind in kinds {
+        let mut signals = signal(*kind).map_err(Failure::fault)?;
         let token = token.clone();
         tasks.spawn(async move {
             if signals.recv().await.is_some() {

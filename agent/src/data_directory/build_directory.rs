@@ -87,7 +87,12 @@ impl BuildDirectory {
 
     /// What the agent and the executor exchange.
     pub fn channel(&self) -> PathBuf {
-        self.path.join("channel")
+        Self::channel_in(&self.path)
+    }
+
+    /// The same for a build's directory that another process holds.
+    pub(super) fn channel_in(directory: &Path) -> PathBuf {
+        directory.join("channel")
     }
 
     /// The spool, inside the channel.

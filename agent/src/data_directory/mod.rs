@@ -14,10 +14,11 @@ mod executor_program;
 
 use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use nix::fcntl::{Flock, FlockArg};
+use nix::unistd::{Uid, User, geteuid};
 use uuid::Uuid;
 
 pub use build_directory::{BuildDirectory, Removal};
@@ -57,6 +58,13 @@ impl DataDirectory {
     pub fn open(path: &Path) -> Result<Self, DirectoryError> {
         create_private(path)?;
         let root = fs::canonicalize(path).map_err(DirectoryError::new("open directory", path))?;
+        // Otherwise the first thing that is missing in it would be told.
+        if let Some(owner) = other_owner(&root) {
+            let cause = io::Error::other(format!(
+                "it belongs to user {owner}: use it as that user or as root"
+            ));
+            return Err(DirectoryError::new("use directory", path)(cause));
+        }
         create_private(&root.join("builds"))?;
         Ok(Self { root })
     }
@@ -100,7 +108,14 @@ impl DataDirectory {
         self.build_path(build).exists()
     }
 
-    fn build_path(&self, build: Uuid) -> PathBuf {
+    /// What agent and executor of a build exchange, for a process that does not look after the
+    /// build itself.
+    pub fn channel(&self, build: Uuid) -> PathBuf {
+        BuildDirectory::channel_in(&self.build_path(build))
+    }
+
+    /// The directory of a build.
+    pub fn build_path(&self, build: Uuid) -> PathBuf {
         self.root.join("builds").join(build.to_string())
     }
 
@@ -122,6 +137,16 @@ impl DataDirectory {
         Flock::lock(file, FlockArg::LockExclusive)
             .map_err(|(_, error)| DirectoryError::new("lock", &path)(error.into()))
     }
+}
+
+/// The user to whom a file belongs, where that keeps this user, who is not root, out of it.
+pub(crate) fn other_owner(path: &Path) -> Option<String> {
+    let owner = Uid::from_raw(fs::metadata(path).ok()?.uid());
+    if geteuid().is_root() || owner == geteuid() {
+        return None;
+    }
+    let user = User::from_uid(owner).ok().flatten();
+    Some(user.map_or_else(|| owner.to_string(), |user| user.name))
 }
 
 fn create_private(path: &Path) -> Result<(), DirectoryError> {

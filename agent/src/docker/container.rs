@@ -160,6 +160,24 @@ fn first_file(archive: &[u8]) -> Option<Vec<u8>> {
 }
 
 impl BuildContainer {
+    /// The container of a build, which another process has made.
+    pub fn of_build(engine: &Engine, build: Uuid) -> Self {
+        Self {
+            engine: engine.clone(),
+            name: ContainerName::of_build(build),
+        }
+    }
+
+    /// The engine that runs it.
+    pub(super) fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// Its name.
+    pub(super) fn name(&self) -> &ContainerName {
+        &self.name
+    }
+
     /// Waits for the end of the container's first process.
     pub async fn wait(&self) -> Result<ContainerExit, DockerError> {
         let mut answers = std::pin::pin!(

@@ -1,6 +1,7 @@
 //! The Docker engine: everything that speaks to it, and no type of its client beyond this folder.
 
 mod container;
+mod exec;
 mod image;
 mod spec;
 
@@ -8,6 +9,7 @@ use bollard::Docker;
 use bollard::errors::Error as ClientError;
 
 pub use container::{BuildContainer, ContainerExit, ContainerName, OwnedContainer};
+pub use exec::{Exec, ExecInput, ExecOutput};
 pub use spec::{ContainerSpec, Limits, Mount, Privileges};
 
 /// A connection to a Docker engine, with the newest API version that both sides speak.

@@ -180,7 +180,7 @@ impl Overrides {
     #[expect(clippy::too_many_lines, reason = "a table")]
     pub fn refuse_unsupported(&self) -> Result<(), OverridesError> {
         let not_yet = "";
-        let members: [(&'static str, bool, &'static str); 21] = [
+        let members: [(&'static str, bool, &'static str); 20] = [
             (
                 "autoRetryLimitOverride",
                 self.auto_retry_limit.is_some(),
@@ -193,11 +193,6 @@ impl Overrides {
             ),
             ("cacheOverride", self.is_cached_in_s3(), " with S3"),
             ("certificateOverride", self.certificate.is_some(), not_yet),
-            (
-                "debugSessionEnabled",
-                self.debug_session_enabled == Some(true),
-                not_yet,
-            ),
             ("fleetOverride", self.fleet.is_some(), not_yet),
             (
                 "gitCloneDepthOverride",

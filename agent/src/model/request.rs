@@ -79,6 +79,9 @@ pub struct BuildRequest {
     pub encryption_key: Option<String>,
     /// Whether breakpoints hold it.
     pub debug_session: bool,
+    /// How long it waits for a person after a command has failed; without it, it does not wait.
+    #[serde(default)]
+    pub keep_on_failure: Option<Duration>,
     /// How often it is run again if it fails.
     pub auto_retry_limit: u32,
     /// The network it is in on AWS, given back as it came.

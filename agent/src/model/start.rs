@@ -170,6 +170,7 @@ impl BuildRequest {
                 project.encryption_key.as_ref(),
             ),
             debug_session: overrides.debug_session_enabled.unwrap_or_default(),
+            keep_on_failure: None,
             auto_retry_limit: overrides
                 .auto_retry_limit
                 .or(project.auto_retry_limit)

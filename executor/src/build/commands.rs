@@ -3,12 +3,14 @@
 use std::borrow::Cow;
 use std::path::Path;
 
-use executor::protocol::{CommandList, CommandUsage, Event, Exit, Phase, PhaseContext, Status};
+use executor::protocol::{
+    CommandList, CommandUsage, Continuation, Event, Exit, PausePlace, Phase, PhaseContext, Status,
+};
 
 use super::Build;
 use crate::grant;
 use crate::reason;
-use crate::shell::{Purpose, Task};
+use crate::shell::{Purpose, Task, holding_text};
 use crate::supervisor::{Fault, Run};
 use crate::sys::Identity;
 use crate::users;
@@ -31,6 +33,18 @@ pub(super) struct Place<'a> {
     pub(super) attempt: u32,
     /// User that runs the commands; none for root.
     pub(super) run_as: Option<&'a str>,
+}
+
+impl Place<'_> {
+    /// The place of one command of the list.
+    fn at(&self, index: usize, commands: &[String]) -> PausePlace {
+        PausePlace {
+            phase: self.phase,
+            list: self.list,
+            index,
+            commands: commands.len(),
+        }
+    }
 }
 
 /// How a list of commands has ended.
@@ -71,20 +85,14 @@ impl Build<'_> {
         if commands.is_empty() {
             return Ok(ListEnd::Succeeded);
         }
-        let identity = self.identity(place.run_as);
-        for (index, command) in commands.iter().enumerate() {
+        let mut identity = self.identity(place.run_as);
+        let mut index = 0;
+        while let Some(command) = commands.get(index) {
             if let Some(ending) = self.supervisor.look()? {
                 return Ok(ListEnd::Cut(ending));
             }
-            let shown = self.supervisor.log.mask(command);
-            self.line(&format!("Running command {shown}"))?;
-            self.event(&Event::CommandStarted {
-                phase: place.phase,
-                list: place.list,
-                index,
-                attempt: place.attempt,
-                command: beginning(&shown),
-            })?;
+            let here = place.at(index, commands);
+            let shown = self.announce_command(here, place.attempt, command)?;
             let (exit, usage, reason) = match self.command(command, &identity)? {
                 Command::Ended(exit, usage) => (exit, usage, exit.to_string()),
                 Command::NotStarted(reason) => {
@@ -97,17 +105,98 @@ impl Build<'_> {
                 }
             };
             self.command_ended(exit, usage)?;
-            if !exit.is_success() {
-                self.line(&format!(
-                    "Command did not exit successfully {shown} {reason}"
-                ))?;
-                if let Some(kills) = self.memory.take_kills() {
-                    self.line(&kills)?;
-                }
-                return Ok(ListEnd::Failed(execution_error(&shown, &reason)));
+            if exit.is_success() {
+                index = self.after_success(index);
+                continue;
             }
+            self.announce_failure(&shown, &reason)?;
+            index = match self.after_failure(index, &identity)? {
+                AfterFailure::Command(next) => next,
+                AfterFailure::Stands => {
+                    return Ok(ListEnd::Failed(execution_error(&shown, &reason)));
+                }
+                AfterFailure::Cut(ending) => return Ok(ListEnd::Cut(ending)),
+            };
+            // The person may have made the user that was missing.
+            identity = self.identity(place.run_as);
         }
         Ok(ListEnd::Succeeded)
+    }
+
+    /// Says which command is run; gives its text with the secrets hidden.
+    fn announce_command(
+        &mut self,
+        here: PausePlace,
+        attempt: u32,
+        command: &str,
+    ) -> Result<String, Fault> {
+        if let Some(pauses) = self.supervisor.pauses() {
+            pauses.enter(here);
+        }
+        let shown = self.supervisor.log.mask(command);
+        self.line(&format!("Running command {shown}"))?;
+        self.event(&Event::CommandStarted {
+            phase: here.phase,
+            list: here.list,
+            index: here.index,
+            attempt,
+            command: beginning(&shown),
+        })?;
+        Ok(shown)
+    }
+
+    fn announce_failure(&mut self, shown: &str, reason: &str) -> Result<(), Fault> {
+        self.line(&format!(
+            "Command did not exit successfully {shown} {reason}"
+        ))?;
+        match self.memory.take_kills() {
+            Some(kills) => self.line(&kills),
+            None => Ok(()),
+        }
+    }
+
+    /// The command that follows one that has succeeded. At a breakpoint in it, somebody may have
+    /// said which.
+    fn after_success(&mut self, index: usize) -> usize {
+        match self
+            .supervisor
+            .pauses()
+            .and_then(|pauses| pauses.decision())
+        {
+            Some(Continuation::Command(next)) => next,
+            _ => index + 1,
+        }
+    }
+
+    /// Waits for a person to decide what follows a command that has failed, where the plan says so.
+    fn after_failure(
+        &mut self,
+        index: usize,
+        identity: &Result<Option<Identity>, String>,
+    ) -> Result<AfterFailure, Fault> {
+        let pauses = self.supervisor.pauses();
+        if !pauses.is_some_and(|pauses| pauses.holds_failures()) {
+            return Ok(AfterFailure::Stands);
+        }
+        // Without the command's user there is still root's view of the place.
+        let identity = identity.as_ref().ok().and_then(Option::as_ref);
+        let task = Task {
+            text: &holding_text(&self.places),
+            purpose: Purpose::Hold,
+            succeeding: self.succeeding,
+            identity,
+        };
+        // A state that cannot be kept has nothing to show.
+        let Ok(command) = self.shell.command(&task) else {
+            return Ok(AfterFailure::Stands);
+        };
+        let decided = self.supervisor.hold(command, identity.cloned())?;
+        Ok(match decided {
+            Ok(Continuation::Next) => AfterFailure::Command(index),
+            Ok(Continuation::Command(next)) => AfterFailure::Command(next),
+            Ok(Continuation::GiveUp) => AfterFailure::Stands,
+            Err(ending) => AfterFailure::Cut(ending),
+        })
     }
 
     fn command(
@@ -165,6 +254,16 @@ impl Build<'_> {
 fn beginning(command: &str) -> String {
     let line = command.lines().next().unwrap_or_default();
     line.chars().take(MOST_CHARACTERS).collect()
+}
+
+/// What follows a command that has failed.
+enum AfterFailure {
+    /// This command of the list.
+    Command(usize),
+    /// The failure of the list.
+    Stands,
+    /// The end of the build.
+    Cut(Ending),
 }
 
 /// How one command has ended.

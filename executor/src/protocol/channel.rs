@@ -42,6 +42,12 @@ pub const LOCAL_CACHE: &str = "/codebuild/local-cache";
 /// one of the exit codes below.
 pub const FAILURE: &str = "failure";
 
+/// The [`Pause`](super::Pause) as JSON, relative to the channel, for as long as it lasts.
+pub const PAUSED: &str = "paused";
+
+/// Most bytes of [`PAUSED`].
+pub const PAUSED_LIMIT_BYTES: u64 = 64 * 1024;
+
 /// Exit code of an executor that could not set itself up (mounts, socket, capabilities), or whose
 /// system calls fail in a way it cannot go on from.
 pub const EXIT_SETUP: i32 = 110;
@@ -51,6 +57,9 @@ pub const EXIT_ORDER: i32 = 111;
 
 /// Exit code of an executor that can no longer write the spool, usually because the disk is full.
 pub const EXIT_SPOOL: i32 = 112;
+
+/// Exit status of `executor attach` when there is no shell; else the status is the shell's.
+pub const EXIT_NOT_ATTACHED: i32 = 125;
 
 /// Names by which the executor is a program of the build.
 pub const TOOLS: [&str; 5] = [

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{CommandList, Phase};
+use super::{CommandList, Continuation, Pause, Phase};
 
 /// One lifecycle record of the spool. Its time is the record's.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -38,6 +38,15 @@ pub enum Event {
         exit: Exit,
         /// What it used.
         usage: CommandUsage,
+    },
+    /// The build waits for a person.
+    Paused(Pause),
+    /// The build goes on after a pause.
+    Resumed {
+        /// Number of the pause.
+        number: u32,
+        /// What was said; `None` if the process that waited has ended by itself.
+        with: Option<Continuation>,
     },
     /// A phase was left. A phase that is run again is left once, after its last run.
     PhaseEnded {

@@ -8,13 +8,17 @@ mod cache;
 pub mod channel;
 mod event;
 mod order;
+mod pause;
 mod plan;
 pub mod spool;
+mod terminal;
 
 pub use cache::{CacheMeta, CachePlace, CachePlan, entry_name, is_keyed_entry, version_hash};
 pub use event::{ArchiveSums, CommandUsage, Event, Exit, PhaseContext, Status};
 pub use order::{Order, OrderError, decode_order, write_order};
+pub use pause::{Continuation, DebugPlan, Pause, PausePlace, PauseReason, Resume};
 pub use plan::{
     ArtifactPlan, CommandList, OnFailure, Owner, Packaging, Phase, PhasePlan, Plan, ReportPlan,
     Reports, RuntimeSelection, Secret, ShellKind, StateCarrying, Variable,
 };
+pub use terminal::{TerminalInput, TerminalInputError, WindowSize};

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use serde::{Deserialize, Serialize};
 
-use super::Plan;
+use super::{Plan, Resume};
 
 /// The largest order accepted, in bytes of JSON.
 const ORDER_LIMIT_BYTES: usize = 32 * 1024 * 1024;
@@ -17,6 +17,8 @@ pub enum Order {
     Start(Box<Plan>),
     /// End the build as `STOPPED`: no further command is started, running ones are ended.
     Stop,
+    /// Go on after a pause. An order for a pause that is over changes nothing.
+    Resume(Resume),
 }
 
 /// Why an order could not be read or written.

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::CachePlan;
+use super::{CachePlan, DebugPlan};
 
 /// What one build does inside its container.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -46,6 +46,8 @@ pub struct Plan {
     pub cache: Option<CachePlan>,
     /// The artifacts to collect, the primary one first.
     pub artifacts: Vec<ArtifactPlan>,
+    /// What lets a person into the build; `None` for a build that never waits for one.
+    pub debug: Option<DebugPlan>,
     /// Who shall own the collected files on the host.
     pub owner: Owner,
     /// Time the build may still take, in milliseconds, counted from the arrival of the plan.

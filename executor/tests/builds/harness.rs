@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -24,7 +25,7 @@ impl Root {
         let directory = TempDir::with_prefix("x").unwrap();
         for path in [
             "codebuild/channel/spool",
-            "codebuild/readonly",
+            "codebuild/readonly/bin",
             "codebuild/output/src1/src",
             "etc",
         ] {
@@ -86,6 +87,7 @@ impl Root {
             mask_encodings: true,
             reports: Reports::Configured(Vec::new()),
             artifacts: Vec::new(),
+            debug: None,
             owner: Owner {
                 user: owner.as_raw(),
                 group: group.as_raw(),
@@ -116,7 +118,13 @@ impl Root {
 
     /// Starts an executor without a plan.
     pub(crate) fn start_idle(&self) -> Running<'_> {
-        let child = Command::new(env!("CARGO_BIN_EXE_executor"))
+        // Its programs find the build by the place where they lie.
+        let program = self.path("codebuild/readonly/bin/executor");
+        fs::copy(env!("CARGO_BIN_EXE_executor"), &program).unwrap();
+        for tool in channel::TOOLS {
+            symlink("executor", program.with_file_name(tool)).unwrap();
+        }
+        let child = Command::new(program)
             .arg("--root")
             .arg(self.directory.path())
             .env_clear()

@@ -11,5 +11,6 @@ mod cache;
 mod ending;
 mod harness;
 mod log;
+mod pauses;
 mod phases;
 mod shell;
