@@ -5,12 +5,15 @@ mod completions;
 mod diagnostics;
 mod exit;
 mod gc;
+mod keys;
 mod lint;
 mod man;
 mod mask_check;
 mod plan;
 mod run;
+mod server;
 mod signals;
+mod store_args;
 mod timings;
 
 use std::io::{self, IsTerminal};
@@ -71,6 +74,8 @@ enum Command {
     Lint(lint::LintArgs),
     Plan(Box<plan::PlanArgs>),
     MaskCheck(mask_check::MaskCheckArgs),
+    Server(Box<server::ServerArgs>),
+    Keys(keys::KeysArgs),
     Gc(gc::GcArgs),
     Completions(completions::CompletionsArgs),
     Man(man::ManArgs),
@@ -84,6 +89,8 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Lint(args) => lint::run(&args),
         Command::Plan(args) => plan::run(&args, &cli.global),
         Command::MaskCheck(args) => mask_check::run(&args),
+        Command::Server(args) => Box::pin(server::run(*args, &cli.global)).await,
+        Command::Keys(args) => keys::run(args, &cli.global).await,
         Command::Gc(args) => gc::run(args, &cli.global).await,
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => man::run(args),
@@ -118,11 +125,10 @@ impl GlobalArgs {
         Ok(config)
     }
 
+    /// The data directory the configuration names.
     /// The tools the configuration asks for.
     async fn tools(&self, config: Config) -> Result<Tools, Failure> {
-        let data = DataDirectory::open(&config.data_directory)
-            .context("the data directory cannot be used")
-            .map_err(Failure::fault)?;
+        let data = data_directory(&config)?;
         let engine = Engine::connect(&config.docker_host)
             .await
             .map_err(Failure::fault)?;
@@ -135,6 +141,13 @@ impl GlobalArgs {
             secrets: None,
         })
     }
+}
+
+/// The data directory that the configuration names.
+fn data_directory(config: &Config) -> Result<DataDirectory, Failure> {
+    DataDirectory::open(&config.data_directory)
+        .context("the data directory cannot be used")
+        .map_err(Failure::fault)
 }
 
 /// Writes to standard output; a reader that went away is no failure.

@@ -3,12 +3,15 @@
 //! The only place that reads a configuration file or an environment variable.
 
 pub mod lint;
+mod server;
 
 use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+
+pub use server::ServerConfig;
 
 /// File that is read when none is named; it need not exist.
 const DEFAULT_FILE: &str = "/etc/buildspec-agent/config.toml";
@@ -37,6 +40,8 @@ pub struct Config {
     pub account: String,
     /// Caches that builds keep on this machine.
     pub cache: CacheConfig,
+    /// Settings of the API server.
+    pub server: ServerConfig,
 }
 
 /// Needs the environment for the data directory of ordinary users, so this one is root's.
@@ -51,6 +56,7 @@ impl Default for Config {
             region: "us-east-1".to_owned(),
             account: "000000000000".to_owned(),
             cache: CacheConfig::default(),
+            server: ServerConfig::default(),
         }
     }
 }

@@ -1,0 +1,30 @@
+//! The store that a command works on.
+
+use std::sync::Arc;
+
+use clap::Args;
+
+use super::exit::Failure;
+use crate::data_directory::DataDirectory;
+use crate::store::{self, Store};
+
+#[derive(Debug, Args)]
+pub(super) struct StoreArgs {
+    /// Store of projects and builds: sqlite:PATH or postgres://… [default: store.db in the data directory]
+    #[arg(
+        long,
+        value_name = "ADDRESS",
+        env = "BUILDSPEC_AGENT_STORE",
+        hide_env_values = true
+    )]
+    store: Option<String>,
+}
+
+impl StoreArgs {
+    /// Opens the store, which is made if needed.
+    pub(super) async fn open(&self, data: &DataDirectory) -> Result<Arc<dyn Store>, Failure> {
+        let usual = || format!("sqlite:{}", data.root().join("store.db").display());
+        let address = self.store.clone().unwrap_or_else(usual);
+        store::open(&address).await.map_err(Failure::fault)
+    }
+}
