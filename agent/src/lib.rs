@@ -3,6 +3,7 @@
 //! Modules stand in the order in which a build goes through them; [`build`] is the one to read
 //! first.
 
+pub mod api;
 pub mod artifacts;
 pub mod build;
 pub mod cache;
@@ -18,4 +19,5 @@ pub mod runtimes;
 pub mod secrets;
 pub mod source;
 pub mod store;
+pub mod vault;
 pub mod worker;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 /// The floors, from the top; modules of one floor do not know each other. `model` is open to all.
 const FLOORS: [&[&str]; 7] = [
     &["cli"],
-    &["worker"],
+    &["api", "worker"],
     &["store"],
     &["build"],
     &[
@@ -20,6 +20,7 @@ const FLOORS: [&[&str]; 7] = [
         "runtimes",
         "secrets",
         "source",
+        "vault",
     ],
     &["config", "credentials"],
     &["model"],

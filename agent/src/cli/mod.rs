@@ -8,12 +8,14 @@ mod debugging;
 mod diagnostics;
 mod exit;
 mod gc;
+mod keys;
 mod lint;
 mod man;
 mod mask_check;
 mod plan;
 mod retry;
 mod run;
+mod server;
 mod signals;
 mod stop;
 mod store_args;
@@ -88,6 +90,8 @@ enum Command {
     Retry(retry::RetryArgs),
     Attach(attach::AttachArgs),
     Resume(resume::ResumeArgs),
+    Server(Box<server::ServerArgs>),
+    Keys(keys::KeysArgs),
     Gc(gc::GcArgs),
     Completions(completions::CompletionsArgs),
     Man(man::ManArgs),
@@ -108,6 +112,8 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Stop(args) => stop::run(args, &cli.global).await,
         Command::Attach(args) => attach::run(args, &cli.global).await,
         Command::Resume(args) => resume::run(args, &cli.global).await,
+        Command::Server(args) => Box::pin(server::run(*args, &cli.global)).await,
+        Command::Keys(args) => keys::run(args, &cli.global).await,
         Command::Gc(args) => gc::run(args, &cli.global).await,
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => man::run(args),
@@ -142,6 +148,7 @@ impl GlobalArgs {
         Ok(config)
     }
 
+    /// The data directory the configuration names.
     /// The tools the configuration asks for.
     async fn tools(&self, config: Config) -> Result<Tools, Failure> {
         let data = data_directory(&config)?;

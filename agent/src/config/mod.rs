@@ -4,6 +4,7 @@
 
 pub mod lint;
 mod worker;
+mod server;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -12,6 +13,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 pub use worker::WorkerConfig;
+pub use server::ServerConfig;
 
 /// File that is read when none is named; it need not exist.
 const DEFAULT_FILE: &str = "/etc/buildspec-agent/config.toml";
@@ -42,6 +44,8 @@ pub struct Config {
     pub cache: CacheConfig,
     /// Settings of `worker`.
     pub worker: WorkerConfig,
+    /// Settings of the API server.
+    pub server: ServerConfig,
 }
 
 /// Needs the environment for the data directory of ordinary users, so this one is root's.
@@ -57,6 +61,7 @@ impl Default for Config {
             account: "000000000000".to_owned(),
             cache: CacheConfig::default(),
             worker: WorkerConfig::default(),
+            server: ServerConfig::default(),
         }
     }
 }

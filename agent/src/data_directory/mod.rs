@@ -3,6 +3,9 @@
 //! ```text
 //! <data>/lock                     held while a build directory is made or taken over
 //! <data>/executor-<hash>           the program put into build containers
+//! <data>/logs/<group>/<stream>     the logs of builds, kept after their end
+//! <data>/vault.key                 the key that seals secrets in the store
+//! <data>/audit.jsonl               who changed what through the API
 //! <data>/builds/<uuid>/lock        held by the agent process that looks after the build
 //!                      channel/    spool, control socket, collected artifacts
 //!                      readonly/   the container's /codebuild/readonly
@@ -96,6 +99,11 @@ impl DataDirectory {
     pub fn take_over_build(&self, build: Uuid) -> Result<Option<BuildDirectory>, DirectoryError> {
         let _lock = self.lock()?;
         BuildDirectory::take_over(self.build_path(build))
+    }
+
+    /// The logs of builds that are kept after their end.
+    pub fn kept_logs(&self) -> PathBuf {
+        self.root.join("logs")
     }
 
     /// The executor's program on this machine.

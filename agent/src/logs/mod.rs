@@ -1,5 +1,6 @@
 //! The log of a build: written to its spool, followed from there, shown.
 
+mod kept;
 mod lines;
 mod prelude;
 mod spool_follower;
@@ -9,6 +10,7 @@ use executor::protocol::Event;
 
 use crate::model::Build;
 
+pub use kept::{KeptEvent, KeptLog, KeptLogs, KeptPage, KeptStream};
 pub use prelude::AgentLog;
 pub use spool_follower::{Batch, FollowError, SpoolFollower};
 pub use terminal::{JsonSink, TextSink};

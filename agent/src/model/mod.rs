@@ -6,6 +6,7 @@ mod cache;
 mod compute_type;
 mod effective;
 mod environment;
+pub mod hex;
 mod identifiers;
 pub mod json;
 mod logs_config;
@@ -33,6 +34,7 @@ pub use environment::{
 pub use executor::protocol::{PhaseContext, Status};
 pub use identifiers::{BuildId, InvalidBuildId, InvalidName, ProjectName};
 pub use logs_config::{CloudWatchLogsConfig, LogsConfig, LogsStatus, S3LogsConfig};
+pub use moment::seconds;
 pub use overrides::{Overrides, OverridesError};
 pub use project::{
     BatchRestrictions, BuildBatchConfig, Project, ProjectError, ProjectVisibility, Tag,

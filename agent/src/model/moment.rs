@@ -17,7 +17,7 @@ pub(super) fn serialize<S: Serializer>(
 }
 
 /// Whole milliseconds as seconds.
-pub(super) fn seconds(time: Timestamp) -> f64 {
+pub fn seconds(time: Timestamp) -> f64 {
     #[expect(
         clippy::cast_precision_loss,
         reason = "milliseconds since 1970 fit the 52 bits of a float until the year 144683"

@@ -20,6 +20,8 @@ pub enum Kind {
     BuildBatch,
     /// A sandbox, by its id (API, `Sandbox`).
     Sandbox,
+    /// A key for the API, by its id; its secret is sealed by whoever stores it.
+    AccessKey,
 }
 
 impl Kind {
@@ -33,6 +35,7 @@ impl Kind {
             Self::Webhook => "WEBHOOK",
             Self::BuildBatch => "BUILD_BATCH",
             Self::Sandbox => "SANDBOX",
+            Self::AccessKey => "ACCESS_KEY",
         }
     }
 
@@ -46,6 +49,7 @@ impl Kind {
             Self::Webhook => "webhook",
             Self::BuildBatch => "build batch",
             Self::Sandbox => "sandbox",
+            Self::AccessKey => "access key",
         }
     }
 }

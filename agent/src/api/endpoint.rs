@@ -1,0 +1,254 @@
+//! One request from its arrival to its answer.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::{Body, to_bytes};
+use axum::http::header::CONTENT_LENGTH;
+use axum::http::request::Parts;
+use axum::http::{Method, Request, Response, StatusCode};
+use jiff::Timestamp;
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+use uuid::Uuid;
+
+use super::audit::{AuditLog, Entry};
+use super::auth::keys::Keyring;
+use super::auth::{Caller, Gate};
+use super::error::{ApiError, Code};
+use super::operations::{self, Call};
+use super::wire::{Protocol, Service, Target};
+use crate::data_directory::DataDirectory;
+use crate::logs::KeptLogs;
+use crate::store::Store;
+use crate::vault::Vault;
+
+/// Bytes of a body at most. The largest input is a buildspec inside of a JSON text.
+const BODY_BYTES: usize = 2 * 1024 * 1024;
+
+/// A body is large from this size on, in bytes; few of them are read at a time.
+const LARGE_BYTES: usize = 64 * 1024;
+
+/// Large bodies at a time.
+const LARGE_BODIES: usize = 16;
+
+/// How long a body may take to come.
+const BODY_TIME: Duration = Duration::from_secs(30);
+
+/// What the endpoint has to know.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Region in ARNs.
+    pub region: String,
+    /// Account in ARNs, 12 digits.
+    pub account: String,
+    /// Requests a second that a key may send on average.
+    pub requests_per_second: u32,
+    /// Whether only this machine can reach the server: then it works without keys.
+    pub is_local: bool,
+    /// Whether builds may ask for privileged mode.
+    pub allows_privileged_mode: bool,
+}
+
+/// Why there is no endpoint.
+#[derive(Debug, thiserror::Error)]
+pub enum EndpointError {
+    /// The audit log cannot be opened.
+    #[error("cannot open the audit log {}", path.display())]
+    Audit {
+        /// Its path.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+}
+
+/// Answers requests. Clones share everything.
+#[derive(Debug, Clone)]
+pub struct Endpoint(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    gate: Gate,
+    audit: AuditLog,
+    large_bodies: Semaphore,
+    tools: Arc<operations::Tools>,
+}
+
+/// A request that came in, as far as the log wants to know.
+struct Arrival {
+    id: Uuid,
+    from: SocketAddr,
+    action: String,
+}
+
+impl Endpoint {
+    /// An endpoint over a store.
+    pub fn new(
+        settings: Settings,
+        store: Arc<dyn Store>,
+        vault: Vault,
+        data: &DataDirectory,
+    ) -> Result<Self, EndpointError> {
+        let path = data.root().join("audit.jsonl");
+        let audit =
+            AuditLog::open(&path).map_err(|source| EndpointError::Audit { path, source })?;
+        let keyring = Keyring::new(Arc::clone(&store), vault.clone());
+        Ok(Self(Arc::new(Inner {
+            gate: Gate::new(keyring, settings.requests_per_second, settings.is_local),
+            audit,
+            large_bodies: Semaphore::new(LARGE_BODIES),
+            tools: Arc::new(operations::Tools {
+                settings,
+                store,
+                vault,
+                logs: KeptLogs::new(data.kept_logs()),
+            }),
+        })))
+    }
+
+    /// Answers a request that came from an address.
+    pub(super) async fn answer(&self, request: Request<Body>, from: SocketAddr) -> Response<Body> {
+        let (parts, body) = request.into_parts();
+        let id = Uuid::new_v4();
+        if parts.method == Method::GET && parts.uri.path() == "/healthz" {
+            return Response::new(Body::from("ok\n"));
+        }
+        let Some(target) = Target::of(&parts) else {
+            let error = ApiError::new(
+                Code::UnknownOperation,
+                "there is no such operation here: operations of CodeBuild are POST requests with an X-Amz-Target header or a path of smithy-rpc-v2-cbor",
+            );
+            let mut response = Protocol::guess(&parts).refuse(Service::CodeBuild, id, &error);
+            *response.status_mut() = StatusCode::NOT_FOUND;
+            return response;
+        };
+        let arrival = Arrival {
+            id,
+            from,
+            action: format!("{}:{}", target.service.signing_name(), target.operation),
+        };
+        match self.carry_out(&arrival, &parts, &target, body).await {
+            Ok(output) => target.protocol.answer(id, output),
+            Err(error) => {
+                tell(&arrival, &error);
+                target.protocol.refuse(target.service, id, &error)
+            }
+        }
+    }
+
+    async fn carry_out(
+        &self,
+        arrival: &Arrival,
+        parts: &Parts,
+        target: &Target,
+        body: Body,
+    ) -> Result<Vec<u8>, ApiError> {
+        let access = operations::access(target.service, &target.operation).ok_or_else(|| {
+            let message = format!("there is no operation {}", arrival.action);
+            ApiError::new(Code::UnknownOperation, message)
+        })?;
+        let body = self.read(parts, body).await?;
+        let admitted = self.0.gate.admit(parts, target, &body).await;
+        let caller = admitted.as_ref().ok().cloned();
+        let admitted = admitted.and_then(|caller| {
+            access.check(&caller, &arrival.action)?;
+            Ok(caller)
+        });
+        let ended = match admitted {
+            Ok(caller) => self.run(caller, parts, target, &body).await,
+            Err(error) => Err(error),
+        };
+        if !access.is_mutating() {
+            return ended;
+        }
+        let resource = target
+            .protocol
+            .decode(&body)
+            .ok()
+            .and_then(|input| operations::resource(&input));
+        self.0.audit.write(&Entry {
+            time: &Timestamp::now().to_string(),
+            request_id: &arrival.id.to_string(),
+            from: &arrival.from.to_string(),
+            access_key_id: caller.as_ref().and_then(Caller::access_key_id),
+            caller: caller.as_ref().map(Caller::name),
+            action: &arrival.action,
+            resource: resource.as_deref(),
+            error: ended.as_ref().err().map(|error| error.code.name()),
+        });
+        ended
+    }
+
+    async fn run(
+        &self,
+        caller: Caller,
+        parts: &Parts,
+        target: &Target,
+        body: &[u8],
+    ) -> Result<Vec<u8>, ApiError> {
+        let invocation = parts.headers.get("amz-sdk-invocation-id");
+        let call = Call {
+            tools: Arc::clone(&self.0.tools),
+            caller,
+            protocol: target.protocol,
+            invocation: invocation
+                .and_then(|id| id.to_str().ok())
+                .map(str::to_owned),
+        };
+        operations::run(call, target, body).await
+    }
+
+    /// Reads a body. What comes without a length counts as large.
+    async fn read(&self, parts: &Parts, body: Body) -> Result<Vec<u8>, ApiError> {
+        let length = parts.headers.get(CONTENT_LENGTH);
+        let length: Option<usize> = length.and_then(|length| length.to_str().ok()?.parse().ok());
+        let too_large = || {
+            ApiError::new(
+                Code::RequestEntityTooLarge,
+                format!("the body is larger than {BODY_BYTES} bytes"),
+            )
+        };
+        if length.is_some_and(|length| length > BODY_BYTES) {
+            return Err(too_large());
+        }
+        let reading = async {
+            let _place = if length.is_none_or(|length| length > LARGE_BYTES) {
+                Some(
+                    self.0
+                        .large_bodies
+                        .acquire()
+                        .await
+                        .map_err(ApiError::fault)?,
+                )
+            } else {
+                None
+            };
+            let bytes = to_bytes(body, BODY_BYTES).await;
+            bytes.map(Vec::from).map_err(|_| too_large())
+        };
+        timeout(BODY_TIME, reading).await.unwrap_or_else(|_| {
+            Err(ApiError::new(
+                Code::RequestTimeout,
+                format!(
+                    "the body did not come within {} seconds",
+                    BODY_TIME.as_secs()
+                ),
+            ))
+        })
+    }
+}
+
+/// Faults are the operator's to know, the rest the client's.
+fn tell(arrival: &Arrival, error: &ApiError) {
+    let Arrival { id, from, action } = arrival;
+    if let Some(cause) = &error.cause {
+        let cause = crate::api::error::chain(cause.as_ref());
+        tracing::error!(request.id = %id, "{action} failed: {cause}");
+    } else {
+        tracing::debug!(request.id = %id, %from, "{action} was refused: {error}");
+    }
+}

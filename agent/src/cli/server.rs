@@ -1,0 +1,149 @@
+//! `server`: the API and its store.
+
+use std::fmt::Write;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, anyhow};
+use clap::Args;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::exit::{Exit, Failure};
+use super::store_args::StoreArgs;
+use super::{GlobalArgs, data_directory, keys, print, signals};
+use crate::api::{self, Endpoint, Settings};
+use crate::config::{Config, PrivilegedMode};
+use crate::logs::KeptLogs;
+
+/// Time between two looks for logs that are too old.
+const EXPIRY_INTERVAL: Duration = Duration::from_hours(1);
+
+/// Serves CodeBuild's API
+///
+/// Starts with nothing: no AWS account, no database, no configuration. AWS's command line and SDKs work
+/// with it once they are told the endpoint. Builds wait in the store for a worker. Without access keys it serves this machine only, and
+/// whoever is on it may do everything.
+#[derive(Debug, Args)]
+pub(super) struct ServerArgs {
+    /// Address to listen on; another one than this machine's needs access keys [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    listen: Option<SocketAddr>,
+    #[command(flatten)]
+    store: StoreArgs,
+    /// Certificate chain in PEM form: the server then speaks HTTPS
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    tls_certificate: Option<PathBuf>,
+    /// Private key of the certificate, in PEM form
+    #[arg(long, value_name = "FILE", requires = "tls_certificate")]
+    tls_key: Option<PathBuf>,
+    /// Requests a second that each access key may send [default: 500]
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..))]
+    requests_per_second: Option<u32>,
+}
+
+pub(super) async fn run(args: ServerArgs, global: &GlobalArgs) -> Result<Exit, Failure> {
+    let mut config = global.config()?;
+    apply(&args, &mut config);
+    let data = data_directory(&config)?;
+    let store = args.store.open(&data).await?;
+    let keys = api::list_keys(store.as_ref())
+        .await
+        .map_err(Failure::fault)?;
+    let listen = config.server.listen;
+    if keys.is_empty() && !listen.ip().is_loopback() {
+        return Err(Failure::usage(anyhow!(
+            "without access keys, everybody who reaches {listen} could run what they like here: issue a key with `buildspec-agent keys create --name NAME`, or listen on 127.0.0.1"
+        )));
+    }
+    let tls = match (&config.server.tls_certificate, &config.server.tls_key) {
+        (Some(certificate), Some(key)) => {
+            Some(api::acceptor(certificate, key).map_err(Failure::usage)?)
+        }
+        (None, None) => None,
+        _ => {
+            return Err(Failure::usage(anyhow!(
+                "a certificate and its key go together: tls_certificate and tls_key"
+            )));
+        }
+    };
+    let vault = keys::open_vault(&config, &data)?;
+    let settings = Settings {
+        region: config.region.clone(),
+        account: config.account.clone(),
+        requests_per_second: config.server.requests_per_second,
+        is_local: listen.ip().is_loopback(),
+        allows_privileged_mode: config.privileged_mode != PrivilegedMode::Refused,
+    };
+    let endpoint = Endpoint::new(settings, store, vault, &data).map_err(Failure::fault)?;
+    let listener = TcpListener::bind(listen)
+        .await
+        .with_context(|| format!("cannot listen on {listen}"))
+        .map_err(Failure::fault)?;
+    let address = listener.local_addr().map_err(Failure::fault)?;
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    let mut tasks = JoinSet::new();
+    let stop = signals::stop_token(&mut tasks)?;
+    let days = config.server.log_retention_days;
+    let age = Duration::from_hours(u64::from(days) * 24);
+    tasks.spawn(expire(KeptLogs::new(data.kept_logs()), age, stop.clone()));
+    print(greeting(&format!("{scheme}://{address}"), keys.len(), &config).as_bytes())?;
+    api::serve(listener, tls, endpoint, &stop).await;
+    Ok(Exit::Success)
+}
+
+/// Removes kept logs that are older than that, from time to time.
+async fn expire(logs: KeptLogs, age: Duration, stop: CancellationToken) {
+    loop {
+        let logs = logs.clone();
+        match tokio::task::spawn_blocking(move || logs.expire(age)).await {
+            Ok(Ok(0)) => {}
+            Ok(Ok(removed)) => tracing::info!("removed {removed} old logs"),
+            Ok(Err(error)) => tracing::warn!("cannot remove old logs: {error}"),
+            Err(error) => tracing::error!("removing old logs failed: {error}"),
+        }
+        let pause = tokio::time::sleep(EXPIRY_INTERVAL);
+        if stop.run_until_cancelled(pause).await.is_none() {
+            return;
+        }
+    }
+}
+
+/// Flags win over the file.
+fn apply(args: &ServerArgs, config: &mut Config) {
+    let server = &mut config.server;
+    server.listen = args.listen.unwrap_or(server.listen);
+    if args.tls_certificate.is_some() {
+        server.tls_certificate.clone_from(&args.tls_certificate);
+        server.tls_key.clone_from(&args.tls_key);
+    }
+    server.requests_per_second = args
+        .requests_per_second
+        .unwrap_or(server.requests_per_second);
+}
+
+/// What is said at the start: where it is, and how it is used.
+fn greeting(url: &str, keys: usize, config: &Config) -> String {
+    let mut text = format!("serving CodeBuild's API at {url}\n");
+    let _ = match keys {
+        0 => writeln!(
+            text,
+            "no access keys: whoever is on this machine may do everything; the keys that clients send are not looked at"
+        ),
+        1 => writeln!(text, "1 access key"),
+        _ => writeln!(text, "{keys} access keys"),
+    };
+    let _ = write!(
+        text,
+        "
+    export AWS_ENDPOINT_URL_CODEBUILD={url} AWS_ENDPOINT_URL_CLOUDWATCH_LOGS={url} AWS_DEFAULT_REGION={region}
+    aws codebuild list-projects
+    aws logs tail --follow /aws/codebuild/PROJECT
+
+",
+        region = config.region
+    );
+    text
+}

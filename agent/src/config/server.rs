@@ -1,0 +1,39 @@
+//! Settings of the API server.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use serde::Deserialize;
+
+/// Settings of `buildspec-agent server`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ServerConfig {
+    /// Where it listens. Default: `127.0.0.1:8080`. Another host than this one needs access keys.
+    pub listen: SocketAddr,
+    /// Certificate chain in PEM form; with it, the server speaks HTTPS only. Default: none.
+    pub tls_certificate: Option<PathBuf>,
+    /// Private key of the certificate, in PEM form. Default: none.
+    pub tls_key: Option<PathBuf>,
+    /// How many requests a second an access key may send on average; twice as many at once. Default:
+    /// 500.
+    pub requests_per_second: u32,
+    /// File with the key that seals secrets in the store; servers that share a store share this file
+    /// as well. Default: `vault.key` in the data directory.
+    pub vault_key: Option<PathBuf>,
+    /// How many days the logs of finished builds are kept. Default: 30.
+    pub log_retention_days: u32,
+}
+
+impl Default for ServerConfig {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            tls_certificate: None,
+            tls_key: None,
+            requests_per_second: 500,
+            vault_key: None,
+            log_retention_days: 30,
+        }
+    }
+}
