@@ -13,6 +13,7 @@ mod lint;
 mod man;
 mod mask_check;
 mod plan;
+mod resume;
 mod retry;
 mod run;
 mod server;
@@ -20,7 +21,6 @@ mod signals;
 mod stop;
 mod store_args;
 mod submit;
-mod resume;
 mod terminal;
 mod timings;
 mod worker;
@@ -109,11 +109,11 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Submit(args) => Box::pin(submit::run(*args, &cli.global)).await,
         Command::Builds(args) => builds::run(args, &cli.global).await,
         Command::Retry(args) => Box::pin(retry::run(args, &cli.global)).await,
-        Command::Stop(args) => stop::run(args, &cli.global).await,
-        Command::Attach(args) => attach::run(args, &cli.global).await,
-        Command::Resume(args) => resume::run(args, &cli.global).await,
+        Command::Stop(args) => Box::pin(stop::run(args, &cli.global)).await,
+        Command::Attach(args) => Box::pin(attach::run(args, &cli.global)).await,
+        Command::Resume(args) => Box::pin(resume::run(args, &cli.global)).await,
         Command::Server(args) => Box::pin(server::run(*args, &cli.global)).await,
-        Command::Keys(args) => keys::run(args, &cli.global).await,
+        Command::Keys(args) => Box::pin(keys::run(args, &cli.global)).await,
         Command::Gc(args) => gc::run(args, &cli.global).await,
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => man::run(args),

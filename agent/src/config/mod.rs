@@ -3,8 +3,8 @@
 //! The only place that reads a configuration file or an environment variable.
 
 pub mod lint;
-mod worker;
 mod server;
+mod worker;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -12,8 +12,8 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-pub use worker::WorkerConfig;
 pub use server::ServerConfig;
+pub use worker::WorkerConfig;
 
 /// File that is read when none is named; it need not exist.
 const DEFAULT_FILE: &str = "/etc/buildspec-agent/config.toml";
