@@ -25,6 +25,7 @@ mod project;
 mod running;
 pub mod stores;
 mod terminal;
+mod server;
 
 pub use files::read_tree;
 pub use finished::{Artifact, Build, Context, Finished, Phase, Variable};
@@ -35,3 +36,4 @@ pub use program::program;
 pub use project::Project;
 pub use running::Running;
 pub use terminal::Terminal;
+pub use server::Server;

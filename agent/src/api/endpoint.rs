@@ -111,7 +111,7 @@ impl Endpoint {
     }
 
     /// Answers a request that came from an address.
-    pub(super) async fn answer(&self, request: Request<Body>, from: SocketAddr) -> Response<Body> {
+    pub async fn answer(&self, request: Request<Body>, from: SocketAddr) -> Response<Body> {
         let (parts, body) = request.into_parts();
         let id = Uuid::new_v4();
         if parts.method == Method::GET && parts.uri.path() == "/healthz" {

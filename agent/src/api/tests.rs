@@ -889,6 +889,17 @@ async fn the_log_of_a_build_is_read_by_clients_of_cloudwatch_logs() {
         .await
         .unwrap();
     assert_eq!(streams["logStreams"][0]["logStreamName"], "s");
+    let early = json!({
+        "logGroupName": "/aws/codebuild/demo",
+        "logStreamName": uuid::Uuid::nil().to_string(),
+        "startFromHead": true,
+    });
+    let early = service.call("GetLogEvents", early).await.unwrap();
+    assert_eq!(
+        early,
+        json!({"events": [], "nextForwardToken": "f/0", "nextBackwardToken": "b/0"}),
+        "a build that has said nothing yet"
+    );
     for (operation, input) in [
         (
             "GetLogEvents",

@@ -52,7 +52,7 @@ pub struct KeptEvent {
 }
 
 /// Events that follow each other.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub struct KeptPage {
     /// The events, in order.
     pub events: Vec<KeptEvent>,

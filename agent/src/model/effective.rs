@@ -86,6 +86,18 @@ impl BuildRequest {
             .unwrap_or_else(|| format!("arn:aws:kms:{region}:{account}:alias/aws/s3"))
     }
 
+    /// Names of the log group and the log stream (user guide, "Build project logs").
+    pub fn log_stream(&self) -> (String, String) {
+        let settings = self.logs.cloud_watch_logs.as_ref();
+        let group = settings.and_then(|settings| settings.group_name.clone());
+        let prefix = settings.and_then(|settings| settings.stream_name.clone());
+        let uuid = self.id.uuid;
+        (
+            group.unwrap_or_else(|| format!("/aws/codebuild/{}", self.id.project)),
+            prefix.map_or_else(|| uuid.to_string(), |prefix| format!("{prefix}/{uuid}")),
+        )
+    }
+
     /// What the API shows of the build because it was asked for like this.
     pub fn effective(&self) -> EffectiveBuild {
         let (artifacts, secondary_artifacts) = self.build_artifacts();

@@ -8,12 +8,14 @@ use std::time::{Duration, SystemTime};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use super::{Call, input};
 use crate::api::Settings;
 use crate::api::error::{ApiError, Code};
 use crate::api::paging;
-use crate::logs::{KeptEvent, KeptLogs, KeptStream};
+use crate::logs::{KeptEvent, KeptLogs, KeptPage, KeptStream};
+use crate::store::Kind;
 
 /// Events of a page at most (API, `limit`).
 const MOST_EVENTS: i64 = 10_000;
@@ -89,7 +91,11 @@ async fn events(call: Call, input: EventsInput) -> Result<EventsOutput, ApiError
         (true, from) => logs.forward(&asked_group, &asked_stream, from.unwrap_or(0), limit),
         (false, before) => logs.backward(&asked_group, &asked_stream, before, limit),
     });
-    let page = page.await?.ok_or_else(|| no_stream(&group, &stream))?;
+    let page = match page.await? {
+        Some(page) => page,
+        None if is_of_build(&stream) => KeptPage::default(),
+        None => return Err(no_stream(&group, &stream)),
+    };
     let (mut start, mut end) = (page.start, page.end);
     let mut kept: VecDeque<KeptEvent> = page.events.into();
     // What does not fit the page stays for the next one, in the direction of reading.
@@ -118,6 +124,13 @@ async fn events(call: Call, input: EventsInput) -> Result<EventsOutput, ApiError
         next_forward_token: format!("f/{end}"),
         next_backward_token: format!("b/{start}"),
     })
+}
+
+/// Whether a stream has the name of a build's. Such a stream is empty until the build says something:
+/// clients ask for it as soon as they know its name, and give up when it is not there.
+fn is_of_build(stream: &str) -> bool {
+    let name = stream.rsplit('/').next().unwrap_or(stream);
+    Uuid::parse_str(name).is_ok()
 }
 
 /// A place in a stream, and in which direction it is read from there.
@@ -207,15 +220,30 @@ async fn filter(call: Call, input: FilterInput) -> Result<FilterOutput, ApiError
             .collect(),
         limit,
     };
+    let group = search.group.clone();
     let found = call
         .kept(move |logs| search.run(logs, after.as_deref()))
         .await?;
-    let (events, next) = found.ok_or_else(no_group)?;
+    let (events, next) = match found {
+        Some(found) => found,
+        None if is_of_project(&call, &group).await? => (Vec::new(), None),
+        None => return Err(no_group()),
+    };
     Ok(FilterOutput {
         events,
         searched_log_streams: Vec::new(),
         next_token: next.map(|next| paging::token(&list, &next)),
     })
+}
+
+/// Whether a group is that of a project, no build of which has said anything yet.
+async fn is_of_project(call: &Call, group: &str) -> Result<bool, ApiError> {
+    let Some(project) = group.strip_prefix("/aws/codebuild/") else {
+        return Ok(false);
+    };
+    let names = [project.to_owned()];
+    let found = call.store().resources(Kind::Project, &names).await?;
+    Ok(!found.is_empty())
 }
 
 /// What is looked for in the streams of a group.

@@ -95,7 +95,7 @@ fn hide_generation(shown: &mut Map<String, Value>) {
 /// not the log goes to CloudWatch Logs as well.
 fn logs(request: &BuildRequest) -> Value {
     let (region, account) = (&request.region, &request.account);
-    let (group, stream) = log_stream(request);
+    let (group, stream) = request.log_stream();
     let mut logs = json!({
         "groupName": group,
         "streamName": stream,
@@ -118,16 +118,4 @@ fn logs(request: &BuildRequest) -> Value {
         .into();
     }
     logs
-}
-
-/// Names of the log group and the log stream of a build (user guide, "Build project logs").
-fn log_stream(request: &BuildRequest) -> (String, String) {
-    let settings = request.logs.cloud_watch_logs.clone().unwrap_or_default();
-    let uuid = request.id.uuid;
-    let group = settings.group_name;
-    let stream = settings.stream_name;
-    (
-        group.unwrap_or_else(|| format!("/aws/codebuild/{}", request.id.project)),
-        stream.map_or_else(|| uuid.to_string(), |prefix| format!("{prefix}/{uuid}")),
-    )
 }
