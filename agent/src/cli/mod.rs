@@ -14,6 +14,7 @@ mod man;
 mod mask_check;
 mod plan;
 mod remote;
+mod recover;
 mod resume;
 mod retry;
 mod run;
@@ -94,6 +95,7 @@ enum Command {
     Server(Box<server::ServerArgs>),
     Keys(keys::KeysArgs),
     Remote(remote::RemoteArgs),
+    Recover(recover::RecoverArgs),
     Gc(gc::GcArgs),
     Completions(completions::CompletionsArgs),
     Man(man::ManArgs),
@@ -117,6 +119,7 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Server(args) => Box::pin(server::run(*args, &cli.global)).await,
         Command::Keys(args) => Box::pin(keys::run(args, &cli.global)).await,
         Command::Remote(args) => Box::pin(remote::run(args, &cli.global)).await,
+        Command::Recover(args) => Box::pin(recover::run(args, &cli.global)).await,
         Command::Gc(args) => gc::run(args, &cli.global).await,
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => man::run(args),
