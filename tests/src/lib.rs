@@ -25,6 +25,7 @@ mod project;
 mod running;
 pub mod stores;
 mod terminal;
+pub mod s3_server;
 
 pub use files::read_tree;
 pub use finished::{Artifact, Build, Context, Finished, Phase, Variable};
