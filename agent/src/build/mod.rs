@@ -4,12 +4,14 @@
 //! record: a build that fails is a value, and nothing of it is left behind on the host.
 
 mod abort;
+mod bucket;
 mod cache;
 mod checkout;
 mod environment;
 mod execute;
 mod journal;
 mod pause;
+pub mod permissions;
 mod phases;
 mod plan;
 pub mod preview;
@@ -17,15 +19,17 @@ mod provision;
 mod publish;
 mod report;
 mod resolve;
+mod role_credentials;
 mod runtimes;
 
+use buildspec_parser::Buildspec;
 use executor::protocol::{CommandUsage, Exit};
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use crate::cache::LocalCache;
 use crate::config::Config;
-use crate::credentials::Aws;
+use crate::credentials::{Aws, Role, Session};
 use crate::data_directory::{BuildDirectory, DataDirectory};
 use crate::docker::Engine;
 use crate::logs::{AgentLog, LogSink};
@@ -134,6 +138,14 @@ async fn steps(
         checkout: &checkout,
         caches: caches.as_ref(),
     };
+    // Asked for nothing until a step needs it.
+    let role = request
+        .service_role
+        .as_deref()
+        .filter(|role| !role.is_empty());
+    let aws = tools
+        .aws
+        .session(role.map(|role| Role::of_build(role, &request.id)));
     // Neither needs the other, and each takes its time.
     let (container, fetched) = tokio::join!(
         provision::start(request, tools, directory, &places, stop),
@@ -145,37 +157,64 @@ async fn steps(
         .enter(PhaseType::DownloadSource, Timestamp::now());
     opening_lines(&mut log, &checkout)?;
     fetched?;
-    let buildspec = resolve::buildspec(request, directory, &checkout, &mut log)?;
+    let buildspec = resolve::buildspec(request, directory, &checkout, &aws, &mut log);
+    let buildspec = stop.run_until_cancelled(Box::pin(buildspec)).await;
+    let buildspec = buildspec.unwrap_or(Err(Abort::Stopped))?;
     log.line("Processing environment variables")?;
-    let mut environment =
-        environment::variables(request, &buildspec, checkout.in_container(), tools)?;
-    let of_sources = environment::of_secondary_sources(checkout.secondary());
-    environment.variables.extend(of_sources);
+    let looked_up = Box::pin(look_up(request, tools, &aws, &buildspec, &checkout));
+    let looked_up = stop.run_until_cancelled(looked_up).await;
+    let (credentials, environment) = looked_up.unwrap_or(Err(Abort::Stopped))?;
+    let expires = credentials.as_ref().map(role_credentials::First::expires);
     let runtimes = runtimes::select(&buildspec, &environment.variables, &container).await?;
     let given = plan::Given {
         environment,
         runtimes,
         entrypoint: container.entrypoint(),
         cache_limit_bytes: tools.config.cache.limit_bytes(),
+        credentials: credentials.map(|first| first.plan),
         next: log.next(),
     };
     let plan = plan::of(request, &buildspec, &checkout, given);
-    execute::run(&container, &plan, journal, stop).await?;
+    tokio::select! {
+        ended = execute::run(&container, &plan, journal, stop) => ended?,
+        never = Box::pin(role_credentials::renew(&container, &aws, expires)) => match never {},
+    }
     let log = journal.resume().await?;
     let upload = publish::Upload {
         request,
         buildspec: &buildspec,
         plan: &plan,
         directory,
+        aws: &aws,
+        stop,
     };
     // What was collected lies outside the container.
-    let (removed, finished) =
-        tokio::join!(container.remove(), publish::upload(&upload, journal, log));
+    let (removed, finished) = tokio::join!(
+        container.remove(),
+        Box::pin(publish::upload(&upload, journal, log))
+    );
     removed?;
     if let Some(scope) = &caches {
         cache::settle(scope, request, tools, directory, journal).await;
     }
     finished
+}
+
+/// What the build needs of AWS before its first command: credentials of its role, and stored values.
+async fn look_up(
+    request: &BuildRequest,
+    tools: &Tools,
+    aws: &Session,
+    buildspec: &Buildspec,
+    checkout: &checkout::Checkout,
+) -> Result<(Option<role_credentials::First>, environment::Environment), Abort> {
+    // First: whoever cannot have the role gets nothing with it.
+    let credentials = role_credentials::first(aws).await?;
+    let source = checkout.in_container();
+    let mut environment = environment::variables(request, buildspec, source, tools, aws).await?;
+    let of_sources = environment::of_secondary_sources(checkout.secondary());
+    environment.variables.extend(of_sources);
+    Ok((credentials, environment))
 }
 
 fn opening_lines(log: &mut AgentLog, checkout: &checkout::Checkout) -> std::io::Result<()> {
