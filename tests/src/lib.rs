@@ -25,6 +25,7 @@ mod program;
 mod project;
 mod running;
 mod server;
+pub mod s3_server;
 pub mod stores;
 mod terminal;
 

@@ -37,7 +37,7 @@ pub fn program() -> &'static PathBuf {
 
 /// Where cargo puts the programs of the profile in which this process was compiled: tests lie in
 /// `deps` below it, programs in it.
-fn profile_directory() -> PathBuf {
+pub(crate) fn profile_directory() -> PathBuf {
     let mut directory = env::current_exe().expect("a process knows its program");
     directory.pop();
     if directory.ends_with("deps") {

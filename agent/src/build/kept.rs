@@ -22,6 +22,8 @@ pub(super) struct KeptOrder {
     buildspec: String,
     /// The plan, without the build's variables and secrets.
     pub(super) plan: Plan,
+    /// Whether the build has credentials of a role, which have to be renewed.
+    pub(super) has_credentials: bool,
     /// When the executor was given it, in milliseconds since 1970 UTC.
     given_millis: i64,
 }
@@ -70,8 +72,10 @@ pub(super) fn keep_order(
         plan: Plan {
             environment: Vec::new(),
             secrets: Vec::new(),
+            credentials: None,
             ..plan.clone()
         },
+        has_credentials: plan.credentials.is_some(),
         given_millis: Timestamp::now().as_millisecond(),
     };
     state_file::write(&directory.order(), &order)

@@ -4,6 +4,7 @@
 //! record: a build that fails is a value, and nothing of it is left behind on the host.
 
 mod abort;
+mod bucket;
 mod cache;
 mod checkout;
 mod chronicle;
@@ -14,6 +15,7 @@ mod journal;
 mod kept;
 mod learnt;
 mod pause;
+pub mod permissions;
 mod phases;
 mod plan;
 mod premises;
@@ -23,14 +25,16 @@ mod publish;
 mod recover;
 mod report;
 mod resolve;
+mod role_credentials;
 mod runtimes;
 
+use buildspec_parser::Buildspec;
 use executor::protocol::{CommandUsage, Exit};
 use tokio_util::sync::CancellationToken;
 
 use crate::cache::LocalCache;
 use crate::config::Config;
-use crate::credentials::Aws;
+use crate::credentials::{Aws, Role, Session};
 use crate::data_directory::DataDirectory;
 use crate::docker::Engine;
 use crate::logs::{AgentLog, LogSink};
@@ -132,6 +136,7 @@ async fn steps(
         checkout: &checkout,
         caches: caches.as_ref(),
     };
+    let aws = session(request, tools);
     // Neither needs the other, and each takes its time.
     let (container, fetched) = tokio::join!(
         provision::start(request, tools, directory, &places, stop),
@@ -141,30 +146,49 @@ async fn steps(
     journal.enter(PhaseType::DownloadSource)?;
     opening_lines(&mut log, &checkout)?;
     fetched?;
-    let buildspec = resolve::buildspec(request, directory, &checkout, &mut log)?;
+    let buildspec = resolve::buildspec(request, directory, &checkout, &aws, &mut log);
+    let buildspec = stop.run_until_cancelled(Box::pin(buildspec)).await;
+    let buildspec = buildspec.unwrap_or(Err(Abort::Stopped))?;
     log.line("Processing environment variables")?;
-    let mut environment =
-        environment::variables(request, &buildspec, checkout.in_container(), tools)?;
-    let of_sources = environment::of_secondary_sources(checkout.secondary());
-    environment.variables.extend(of_sources);
+    let looked_up = Box::pin(look_up(request, tools, &aws, &buildspec, &checkout));
+    let looked_up = stop.run_until_cancelled(looked_up).await;
+    let (credentials, environment) = looked_up.unwrap_or(Err(Abort::Stopped))?;
+    let expires = credentials.as_ref().map(role_credentials::First::expires);
     let runtimes = runtimes::select(&buildspec, &environment.variables, &container).await?;
     let given = plan::Given {
         environment,
         runtimes,
         entrypoint: container.entrypoint(),
         cache_limit_bytes: tools.config.cache.limit_bytes(),
+        credentials: credentials.map(|first| first.plan),
         next: log.next(),
     };
     let plan = plan::of(request, &buildspec, &checkout, given);
     kept::keep_order(directory, &buildspec, &plan)?;
-    execute::run(&container, &plan, journal, stop).await?;
+    tokio::select! {
+        ended = execute::run(&container, &plan, journal, stop) => ended?,
+        never = Box::pin(role_credentials::renew(&container, &aws, expires)) => match never {},
+    }
     let upload = publish::Upload {
         request,
         buildspec: &buildspec,
         plan: &plan,
         directory,
+        aws: &aws,
+        stop,
     };
     harvest(&upload, tools, journal).await
+}
+
+/// The build's own way to AWS. Nothing is asked for until a step needs it.
+fn session(request: &BuildRequest, tools: &Tools) -> Session {
+    let role = request
+        .service_role
+        .as_deref()
+        .filter(|role| !role.is_empty());
+    tools
+        .aws
+        .session(role.map(|role| Role::of_build(role, &request.id)))
 }
 
 /// What follows once the executor is through: what the build yields goes to where it is wanted.
@@ -180,13 +204,30 @@ async fn harvest(
     // What was collected lies outside the container.
     let (removed, finished) = tokio::join!(
         provision::remove(request, tools),
-        publish::upload(upload, journal, log)
+        Box::pin(publish::upload(upload, journal, log))
     );
     removed?;
     if let Some(scope) = cache::scope(request, tools)? {
         cache::settle(&scope, request, tools, directory, journal).await;
     }
     finished
+}
+
+/// What the build needs of AWS before its first command: credentials of its role, and stored values.
+async fn look_up(
+    request: &BuildRequest,
+    tools: &Tools,
+    aws: &Session,
+    buildspec: &Buildspec,
+    checkout: &checkout::Checkout,
+) -> Result<(Option<role_credentials::First>, environment::Environment), Abort> {
+    // First: whoever cannot have the role gets nothing with it.
+    let credentials = role_credentials::first(aws).await?;
+    let source = checkout.in_container();
+    let mut environment = environment::variables(request, buildspec, source, tools, aws).await?;
+    let of_sources = environment::of_secondary_sources(checkout.secondary());
+    environment.variables.extend(of_sources);
+    Ok((credentials, environment))
 }
 
 fn opening_lines(log: &mut AgentLog, checkout: &checkout::Checkout) -> std::io::Result<()> {

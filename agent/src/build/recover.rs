@@ -4,7 +4,7 @@
 //! what it knew, the executor is joined through its socket, and the build goes on from there. Whoever
 //! holds the lock of the directory is the one who does it.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use executor::protocol::Plan;
 use tokio_util::sync::CancellationToken;
@@ -12,7 +12,10 @@ use tokio_util::sync::CancellationToken;
 use super::journal::Journal;
 use super::kept::{self, KeptOrder};
 use super::premises::Premises;
-use super::{Abort, Finished, Outcome, Tools, ending, execute, harvest, provision, publish};
+use super::{
+    Abort, Finished, Outcome, Tools, ending, execute, harvest, provision, publish,
+    role_credentials, session,
+};
 use crate::data_directory::BuildDirectory;
 use crate::logs::{LogSink, Spool};
 use crate::model::{Build, BuildRequest};
@@ -113,10 +116,17 @@ async fn steps(
     let buildspec = order
         .buildspec()
         .ok_or_else(|| anyhow::anyhow!("the build's own buildspec cannot be read any more"))?;
+    let aws = session(request, tools);
     match provision::rejoin(request, tools, directory).await {
         Ok(container) => {
             wait_for_beginning(&premises.spool, &order.plan).await?;
-            execute::listen(&container, &order.plan, order.age(), journal, stop).await?;
+            // Nobody has renewed them since.
+            let expires = order.has_credentials.then(SystemTime::now);
+            let renewal = Box::pin(role_credentials::renew(&container, &aws, expires));
+            tokio::select! {
+                ended = execute::listen(&container, &order.plan, order.age(), journal, stop) => ended?,
+                never = renewal => match never {},
+            }
         }
         // Its last words are in the spool, and may be that it has done all it had to.
         Err(death) => journal.read_to_the_end(death).await?,
@@ -126,6 +136,8 @@ async fn steps(
         buildspec: &buildspec,
         plan: &order.plan,
         directory,
+        aws: &aws,
+        stop,
     };
     harvest(&upload, tools, journal).await
 }

@@ -6,6 +6,7 @@ mod builds;
 mod completions;
 mod debugging;
 mod diagnostics;
+mod doctor;
 mod exit;
 mod gc;
 mod keys;
@@ -96,6 +97,7 @@ enum Command {
     Keys(keys::KeysArgs),
     Remote(remote::RemoteArgs),
     Recover(recover::RecoverArgs),
+    Doctor(Box<doctor::DoctorArgs>),
     Gc(gc::GcArgs),
     Completions(completions::CompletionsArgs),
     Man(man::ManArgs),
@@ -120,6 +122,7 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Keys(args) => Box::pin(keys::run(args, &cli.global)).await,
         Command::Remote(args) => Box::pin(remote::run(args, &cli.global)).await,
         Command::Recover(args) => Box::pin(recover::run(args, &cli.global)).await,
+        Command::Doctor(args) => Box::pin(doctor::run(*args, &cli.global)).await,
         Command::Gc(args) => gc::run(args, &cli.global).await,
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => man::run(args),

@@ -230,7 +230,6 @@ impl Overrides {
                 self.secondary_sources.is_some(),
                 not_yet,
             ),
-            ("serviceRoleOverride", self.service_role.is_some(), not_yet),
             ("sourceAuthOverride", self.source_auth.is_some(), not_yet),
             (
                 "secondarySourcesVersionOverride",
