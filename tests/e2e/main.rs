@@ -18,6 +18,7 @@ mod output;
 mod overrides;
 mod reports;
 mod secrets;
+mod sources;
 mod state;
 mod stopping;
 mod store;

@@ -268,9 +268,12 @@ impl<'a> Journal<'a> {
             return;
         };
         let written = match self.resume().await {
-            Ok(mut log) => log
-                .phase_complete(phase.name(), status, &context)
-                .map_err(Abort::from),
+            Ok(mut log) => match abort {
+                // The log of CodeBuild ends with this one line.
+                Abort::Source(failure) => log.output(&failure.log_line()),
+                _ => log.phase_complete(phase.name(), status, &context),
+            }
+            .map_err(Abort::from),
             Err(error) => Err(error),
         };
         let shown = match written {

@@ -18,6 +18,9 @@ mod publish;
 mod report;
 mod resolve;
 mod runtimes;
+mod source_credential;
+
+use std::sync::Arc;
 
 use executor::protocol::{CommandUsage, Exit};
 use jiff::Timestamp;
@@ -31,6 +34,7 @@ use crate::docker::Engine;
 use crate::logs::{AgentLog, LogSink};
 use crate::model::{Artifact, Build, BuildRequest, DetailedReport, PhaseType, Status};
 use crate::secrets::SecretsFile;
+use crate::source::stored::SourceCredentials;
 pub use abort::Abort;
 pub use environment::Origin;
 use journal::Journal;
@@ -53,6 +57,8 @@ pub struct Tools {
     pub cache: LocalCache,
     /// Stored values that stand for those of AWS, if there are any.
     pub secrets: Option<SecretsFile>,
+    /// What opens the repositories of git hosts.
+    pub source_credentials: Arc<dyn SourceCredentials>,
 }
 
 /// A build that is over.
@@ -137,23 +143,28 @@ async fn steps(
     // Neither needs the other, and each takes its time.
     let (container, fetched) = tokio::join!(
         provision::start(request, tools, directory, &places, stop),
-        checkout::fetch(request, &checkout, stop),
+        checkout::fetch(request, &checkout, tools, stop),
     );
     let container = container?;
     journal
         .phases
         .enter(PhaseType::DownloadSource, Timestamp::now());
+    log.line("Running on CodeBuild On-demand")?;
+    log.line("Waiting for agent ping")?;
+    log.line("Waiting for DOWNLOAD_SOURCE")?;
+    let fetched = fetched?;
     opening_lines(&mut log, &checkout)?;
-    fetched?;
     let buildspec = resolve::buildspec(request, directory, &checkout, &mut log)?;
     log.line("Processing environment variables")?;
     let mut environment =
         environment::variables(request, &buildspec, checkout.in_container(), tools)?;
-    let of_sources = environment::of_secondary_sources(checkout.secondary());
+    let of_sources = environment::of_sources(&checkout, &fetched);
     environment.variables.extend(of_sources);
+    let git_credentials = environment::configure_git(&mut environment, &buildspec, fetched);
     let runtimes = runtimes::select(&buildspec, &environment.variables, &container).await?;
     let given = plan::Given {
         environment,
+        git_credentials,
         runtimes,
         entrypoint: container.entrypoint(),
         cache_limit_bytes: tools.config.cache.limit_bytes(),
@@ -179,12 +190,10 @@ async fn steps(
 }
 
 fn opening_lines(log: &mut AgentLog, checkout: &checkout::Checkout) -> std::io::Result<()> {
-    log.line("Running on CodeBuild On-demand")?;
-    log.line("Waiting for agent ping")?;
-    log.line("Waiting for DOWNLOAD_SOURCE")?;
     log.line("Phase is DOWNLOAD_SOURCE")?;
     log.line(&format!("CODEBUILD_SRC_DIR={}", checkout.in_container()))?;
-    checkout.secondary().try_for_each(|(identifier, path)| {
+    checkout.secondary().try_for_each(|source| {
+        let (identifier, path) = (source.identifier, source.in_container);
         log.line(&format!("CODEBUILD_SRC_DIR_{identifier}={path}"))
     })
 }

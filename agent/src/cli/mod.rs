@@ -22,12 +22,14 @@ mod stop;
 mod store_args;
 mod submit;
 mod terminal;
+mod source_argument;
 mod timings;
 mod worker;
 
 use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -40,6 +42,7 @@ use crate::config::{self, Config};
 use crate::credentials::Aws;
 use crate::data_directory::DataDirectory;
 use crate::docker::Engine;
+use crate::source::stored::ConfiguredCredentials;
 use exit::{Exit, Failure};
 
 /// Runs AWS CodeBuild's buildspecs in Docker, on your own machines
@@ -155,6 +158,8 @@ impl GlobalArgs {
         let engine = Engine::connect(&config.docker_host)
             .await
             .map_err(Failure::fault)?;
+        let credentials = config.sources.credentials.clone();
+        let credentials = ConfiguredCredentials::new(credentials, config::process_environment);
         Ok(Tools {
             aws: Aws::new(&config.region),
             cache: LocalCache::new(data.root(), config.cache.limit_bytes()),
@@ -162,6 +167,7 @@ impl GlobalArgs {
             engine,
             data,
             secrets: None,
+            source_credentials: Arc::new(credentials),
         })
     }
 }

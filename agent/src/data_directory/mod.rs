@@ -10,6 +10,7 @@
 //!                      channel/    spool, control socket, collected artifacts
 //!                      readonly/   the container's /codebuild/readonly
 //!                      output/     the container's /codebuild/output, with the source
+//! <data>/sources/                  mirrors of repositories
 //! ```
 
 mod build_directory;
@@ -125,6 +126,11 @@ impl DataDirectory {
     /// The directory of a build.
     pub fn build_path(&self, build: Uuid) -> PathBuf {
         self.root.join("builds").join(build.to_string())
+    }
+
+    /// Where mirrors of repositories are kept.
+    pub fn sources(&self) -> PathBuf {
+        self.root.join("sources")
     }
 
     /// The builds that have a directory.
