@@ -11,11 +11,12 @@ ARTIFACTS ?= artifacts
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: ## Provide what builds and tests need: a Docker engine, the base image and Python clients
+setup: ## Provide what builds and tests need: a Docker engine, the base image, Python clients and an SSH server
 	@runtime-images/setup-engine.sh
 	@runtime-images/build.sh
 	@tests/setup-postgres.sh
 	@tests/setup-python.sh
+	@tests/setup-servers.sh
 
 images: setup ## Build the build images anew, with today's packages
 	@runtime-images/build.sh --force

@@ -20,6 +20,11 @@ pub(crate) struct Places {
 }
 
 impl Places {
+    /// What opens the sources of the build, for its git; in memory too.
+    pub(crate) fn git_credentials(&self) -> PathBuf {
+        self.state.join("git-credentials.json")
+    }
+
     /// The places below a root directory, which is `/` in a container.
     pub(crate) fn below(root: &Path) -> Self {
         let codebuild = root.join("codebuild");

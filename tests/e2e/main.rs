@@ -25,6 +25,8 @@ mod recovery;
 mod reports;
 mod secrets;
 mod server;
+mod sources;
+mod sources_in_s3;
 mod state;
 mod stopping;
 mod store;

@@ -2,6 +2,7 @@
 
 use super::resolve::RejectedBuildspec;
 use crate::model::{PhaseContext, Status};
+use crate::source::SourceFailure;
 
 /// The author's mistakes and ours, kept apart.
 #[derive(Debug)]
@@ -15,6 +16,8 @@ pub enum Abort {
     },
     /// The same, in the buildspec.
     Rejected(Box<RejectedBuildspec>),
+    /// A source cannot be had as it is asked for.
+    Source(Box<SourceFailure>),
     /// The agent, its machine or a service it needs failed.
     Fault(anyhow::Error),
     /// Somebody stopped it.
@@ -46,6 +49,10 @@ impl Abort {
                     "YAML_FILE_ERROR",
                     rejected.message.clone(),
                 )),
+            ),
+            Self::Source(failure) => (
+                Status::Failed,
+                Some(PhaseContext::new("CLIENT_ERROR", failure.to_string())),
             ),
             Self::Fault(error) => (
                 Status::Fault,

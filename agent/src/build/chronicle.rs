@@ -41,6 +41,11 @@ pub(super) enum Entry {
         /// What it said.
         event: Event,
     },
+    /// The primary source is a commit.
+    Resolved {
+        /// The commit.
+        version: String,
+    },
     /// An artifact lies where it is wanted.
     Stored {
         /// Its index in the plan.

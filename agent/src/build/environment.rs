@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, HashSet};
 
 use buildspec_parser::Buildspec;
-use buildspec_parser::model::SecretReference;
+use buildspec_parser::model::{PhaseName, SecretReference};
 use buildspec_parser::plan::{self, ValueSource};
-use executor::protocol::Variable;
+use executor::protocol::{GitCredential, Variable, channel};
 use serde::Serialize;
 
+use super::checkout::{Checkout, Fetched, repository_url};
 use super::{Abort, Tools};
 use crate::credentials::Session;
 use crate::model::{BuildRequest, VariableValue};
@@ -94,17 +95,78 @@ fn not_found(reference: &Reference, error: &LookUpError) -> Abort {
     Abort::failed(code, error.to_string())
 }
 
-/// The built-in variables of further sources.
-pub(super) fn of_secondary_sources<'s>(
-    sources: impl Iterator<Item = (&'s str, &'s str)>,
-) -> impl Iterator<Item = Variable> {
-    sources.flat_map(|(identifier, path)| {
+/// The built-in variables that say what was fetched.
+pub(super) fn of_sources(checkout: &Checkout, fetched: &Fetched) -> Vec<Variable> {
+    let commit = fetched.resolved_version.as_deref();
+    let resolved = commit.map(|commit| variable("CODEBUILD_RESOLVED_SOURCE_VERSION", commit));
+    let secondary = checkout.secondary().flat_map(|source| {
+        let named =
+            |name: &str, value: &str| variable(&format!("{name}_{}", source.identifier), value);
         [
-            variable(&format!("CODEBUILD_SRC_DIR_{identifier}"), path),
-            variable(&format!("CODEBUILD_SOURCE_REPO_URL_{identifier}"), ""),
-            variable(&format!("CODEBUILD_SOURCE_VERSION_{identifier}"), ""),
+            named("CODEBUILD_SRC_DIR", source.in_container),
+            named("CODEBUILD_SOURCE_REPO_URL", &source.repository_url),
+            named("CODEBUILD_SOURCE_VERSION", source.version),
         ]
-    })
+    });
+    resolved.into_iter().chain(secondary).collect()
+}
+
+/// Tells git in the build who answers for the sources' credentials, where the buildspec wants that
+/// (buildspec reference, env/git-credential-helper), and that the sources are not a stranger's where
+/// they belong to another user than the one who runs git: the agent's, or one of `run-as`. The settings are variables, so that they hold for
+/// every user of the build and no file of the image is changed; settings that the build brings along
+/// stay.
+///
+/// Gives the credentials that the build gets to see.
+pub(super) fn configure_git(
+    environment: &mut Environment,
+    buildspec: &Buildspec,
+    fetched: Fetched,
+) -> Vec<GitCredential> {
+    let wants_helper = buildspec
+        .env
+        .git_credential_helper
+        .as_ref()
+        .is_some_and(|wants| wants.value);
+    let mut credentials = fetched.git_credentials;
+    if !wants_helper {
+        credentials.clear();
+    }
+    let mut settings = Vec::new();
+    for credential in &credentials {
+        let origin = format!("{}://{}", credential.protocol, credential.host);
+        let helper = format!("/codebuild/readonly/bin/{}", channel::GIT_CREDENTIAL_HELPER);
+        settings.push((format!("credential.{origin}.helper"), helper));
+        settings.push((
+            format!("credential.{origin}.useHttpPath"),
+            "true".to_owned(),
+        ));
+    }
+    let has_users = PhaseName::ALL
+        .into_iter()
+        .any(|phase| buildspec.run_as(phase).is_some());
+    let is_strange = has_users || !nix::unistd::geteuid().is_root();
+    if fetched.resolved_version.is_some() && is_strange {
+        settings.push(("safe.directory".to_owned(), "*".to_owned()));
+    }
+    if settings.is_empty() {
+        return credentials;
+    }
+    let is_count = |variable: &&Variable| variable.name == "GIT_CONFIG_COUNT";
+    let given = environment.variables.iter().rfind(is_count);
+    let first = given
+        .and_then(|count| count.value.parse().ok())
+        .unwrap_or(0);
+    let count = first + settings.len();
+    for (index, (name, value)) in (first..).zip(settings) {
+        environment.variables.extend([
+            variable(&format!("GIT_CONFIG_KEY_{index}"), name),
+            variable(&format!("GIT_CONFIG_VALUE_{index}"), value),
+        ]);
+    }
+    let count = variable("GIT_CONFIG_COUNT", count.to_string());
+    environment.variables.push(count);
+    credentials
 }
 
 /// All variables with their origins, weakest first.
@@ -165,8 +227,9 @@ fn built_in(request: &BuildRequest, source_directory: &str) -> Vec<Variable> {
     let region = &request.region;
     let id = &request.id;
     let arn = |resource: String| request.arn(&resource);
-    // The directory above the source, as the Go toolchain of AWS's images expects it.
-    let output = source_directory.trim_end_matches("/src");
+    // The directory above all sources, as the Go toolchain of AWS's images expects it.
+    let output = source_directory.split("/src/").next().unwrap_or_default();
+    let output = output.trim_end_matches("/src");
     vec![
         variable("AWS_DEFAULT_REGION", region),
         variable("AWS_REGION", region),
@@ -183,8 +246,14 @@ fn built_in(request: &BuildRequest, source_directory: &str) -> Vec<Variable> {
             "CODEBUILD_PROJECT_ARN",
             arn(format!("project/{}", id.project)),
         ),
-        variable("CODEBUILD_SOURCE_REPO_URL", ""),
-        variable("CODEBUILD_SOURCE_VERSION", ""),
+        variable(
+            "CODEBUILD_SOURCE_REPO_URL",
+            repository_url(&request.source, region),
+        ),
+        variable(
+            "CODEBUILD_SOURCE_VERSION",
+            request.source_version.as_deref().unwrap_or_default(),
+        ),
         variable("CODEBUILD_SRC_DIR", source_directory),
         variable(
             "CODEBUILD_START_TIME",

@@ -239,6 +239,11 @@ impl<'a> Journal<'a> {
         &self.learnt
     }
 
+    /// Remembers which commit the primary source is.
+    pub(super) fn resolve(&mut self, version: String) -> Result<(), Abort> {
+        Ok(self.learn(Entry::Resolved { version })?)
+    }
+
     /// Remembers that an artifact is stored, so that nobody stores it again.
     pub(super) fn store(&mut self, index: usize, artifact: Artifact) -> Result<(), Abort> {
         Ok(self.learn(Entry::Stored { index, artifact })?)
@@ -277,9 +282,12 @@ impl<'a> Journal<'a> {
             return;
         };
         let written = match self.resume().await {
-            Ok(mut log) => log
-                .phase_complete(phase.name(), status, &context)
-                .map_err(Abort::from),
+            Ok(mut log) => match abort {
+                // The log of CodeBuild ends with this one line.
+                Abort::Source(failure) => log.output(&failure.log_line()),
+                _ => log.phase_complete(phase.name(), status, &context),
+            }
+            .map_err(Abort::from),
             Err(error) => Err(error),
         };
         let shown = match written {
@@ -334,6 +342,7 @@ impl<'a> Journal<'a> {
             build_status: finished.status,
             start_time: self.learnt.phases.start_time(),
             end_time,
+            resolved_source_version: self.learnt.resolved_source_version,
             phases: self.learnt.phases.complete(end_time),
             exported_environment_variables: self.learnt.exported,
             artifacts: finished.artifacts,

@@ -73,6 +73,7 @@ pub(super) fn keep_order(
             environment: Vec::new(),
             secrets: Vec::new(),
             credentials: None,
+            git_credentials: Vec::new(),
             ..plan.clone()
         },
         has_credentials: plan.credentials.is_some(),

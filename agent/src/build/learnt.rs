@@ -25,6 +25,8 @@ pub(super) struct Learnt {
     pub(super) staged: BTreeMap<usize, StagedReport>,
     /// What is stored already, by the artifact's index in the plan.
     pub(super) stored: BTreeMap<usize, Artifact>,
+    /// The commit of the primary source.
+    pub(super) resolved_source_version: Option<String>,
     /// The exported variables.
     pub(super) exported: Vec<ExportedVariable>,
     /// The commands so far.
@@ -81,6 +83,7 @@ impl Learnt {
             saved_cache: None,
             staged: BTreeMap::new(),
             stored: BTreeMap::new(),
+            resolved_source_version: None,
             exported: Vec::new(),
             commands: Vec::new(),
             ended: None,
@@ -97,6 +100,7 @@ impl Learnt {
             Entry::Told {
                 time_micros, event, ..
             } => self.told(event, time_micros),
+            Entry::Resolved { version } => self.resolved_source_version = Some(version),
             Entry::Stored { index, artifact } => {
                 self.stored.insert(index, artifact);
             }

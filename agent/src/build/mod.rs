@@ -27,6 +27,9 @@ mod report;
 mod resolve;
 mod role_credentials;
 mod runtimes;
+mod source_credential;
+
+use std::sync::Arc;
 
 use buildspec_parser::Buildspec;
 use executor::protocol::{CommandUsage, Exit};
@@ -40,6 +43,7 @@ use crate::docker::Engine;
 use crate::logs::{AgentLog, LogSink};
 use crate::model::{Artifact, Build, BuildRequest, DetailedReport, PhaseType, Status};
 use crate::secrets::SecretsFile;
+use crate::source::stored::SourceCredentials;
 pub use abort::Abort;
 pub use environment::Origin;
 use journal::Journal;
@@ -64,6 +68,8 @@ pub struct Tools {
     pub cache: LocalCache,
     /// Stored values that stand for those of AWS, if there are any.
     pub secrets: Option<SecretsFile>,
+    /// What opens the repositories of git hosts.
+    pub source_credentials: Arc<dyn SourceCredentials>,
 }
 
 /// A build that is over.
@@ -140,23 +146,33 @@ async fn steps(
     // Neither needs the other, and each takes its time.
     let (container, fetched) = tokio::join!(
         provision::start(request, tools, directory, &places, stop),
-        checkout::fetch(request, &checkout, stop),
+        checkout::fetch(request, &checkout, tools, stop),
     );
     let container = container?;
     journal.enter(PhaseType::DownloadSource)?;
+    log.line("Running on CodeBuild On-demand")?;
+    log.line("Waiting for agent ping")?;
+    log.line("Waiting for DOWNLOAD_SOURCE")?;
+    let fetched = fetched?;
+    if let Some(version) = &fetched.resolved_version {
+        journal.resolve(version.clone())?;
+    }
     opening_lines(&mut log, &checkout)?;
-    fetched?;
     let buildspec = resolve::buildspec(request, directory, &checkout, &aws, &mut log);
     let buildspec = stop.run_until_cancelled(Box::pin(buildspec)).await;
     let buildspec = buildspec.unwrap_or(Err(Abort::Stopped))?;
-    log.line("Processing environment variables")?;
+    environment_lines(&mut log, &checkout)?;
     let looked_up = Box::pin(look_up(request, tools, &aws, &buildspec, &checkout));
     let looked_up = stop.run_until_cancelled(looked_up).await;
-    let (credentials, environment) = looked_up.unwrap_or(Err(Abort::Stopped))?;
+    let (credentials, mut environment) = looked_up.unwrap_or(Err(Abort::Stopped))?;
     let expires = credentials.as_ref().map(role_credentials::First::expires);
+    let of_sources = environment::of_sources(&checkout, &fetched);
+    environment.variables.extend(of_sources);
+    let git_credentials = environment::configure_git(&mut environment, &buildspec, fetched);
     let runtimes = runtimes::select(&buildspec, &environment.variables, &container).await?;
     let given = plan::Given {
         environment,
+        git_credentials,
         runtimes,
         entrypoint: container.entrypoint(),
         cache_limit_bytes: tools.config.cache.limit_bytes(),
@@ -224,19 +240,24 @@ async fn look_up(
     // First: whoever cannot have the role gets nothing with it.
     let credentials = role_credentials::first(aws).await?;
     let source = checkout.in_container();
-    let mut environment = environment::variables(request, buildspec, source, tools, aws).await?;
-    let of_sources = environment::of_secondary_sources(checkout.secondary());
-    environment.variables.extend(of_sources);
+    let environment = environment::variables(request, buildspec, source, tools, aws).await?;
     Ok((credentials, environment))
 }
 
 fn opening_lines(log: &mut AgentLog, checkout: &checkout::Checkout) -> std::io::Result<()> {
-    log.line("Running on CodeBuild On-demand")?;
-    log.line("Waiting for agent ping")?;
-    log.line("Waiting for DOWNLOAD_SOURCE")?;
     log.line("Phase is DOWNLOAD_SOURCE")?;
     log.line(&format!("CODEBUILD_SRC_DIR={}", checkout.in_container()))?;
-    checkout.secondary().try_for_each(|(identifier, path)| {
+    checkout.secondary().try_for_each(|source| {
+        let (identifier, path) = (source.identifier, source.in_container);
         log.line(&format!("CODEBUILD_SRC_DIR_{identifier}={path}"))
     })
+}
+
+fn environment_lines(log: &mut AgentLog, checkout: &checkout::Checkout) -> std::io::Result<()> {
+    if let Some(source) = checkout.slow_source() {
+        log.line(&format!(
+            "Setting HTTP client timeout to higher timeout for {source}"
+        ))?;
+    }
+    log.line("Processing environment variables")
 }

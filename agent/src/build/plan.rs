@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use buildspec_parser::model::{Artifacts, Buildspec, OnFailure, PhaseName, Shell, Version};
 use executor::protocol::{
-    self, ArtifactPlan, CredentialsPlan, DebugPlan, Owner, Packaging, PhasePlan, Plan, ReportPlan,
-    Reports, RuntimeSelection, Secret, ShellKind, StateCarrying, Variable,
+    self, ArtifactPlan, CredentialsPlan, DebugPlan, GitCredential, Owner, Packaging, PhasePlan,
+    Plan, ReportPlan, Reports, RuntimeSelection, Secret, ShellKind, StateCarrying, Variable,
 };
 use nix::unistd::{getegid, geteuid};
 
@@ -25,6 +25,8 @@ pub(super) const GRACE: Duration = Duration::from_secs(10);
 pub(super) struct Given {
     /// The variables.
     pub(super) environment: Environment,
+    /// What opens the repositories of the sources.
+    pub(super) git_credentials: Vec<GitCredential>,
     /// The selected runtimes; `None` if the image does not support the choice.
     pub(super) runtimes: Option<Vec<RuntimeSelection>>,
     /// Program and arguments of the image that have to run first.
@@ -46,6 +48,7 @@ pub(super) fn of(
 ) -> Plan {
     let Given {
         environment,
+        git_credentials,
         runtimes,
         entrypoint,
         cache_limit_bytes,
@@ -56,7 +59,8 @@ pub(super) fn of(
         first_segment: next.0,
         first_sequence: next.1,
         segment_limit: SEGMENT_LIMIT,
-        secrets: secrets(request, &environment),
+        secrets: secrets(request, &environment, &git_credentials),
+        git_credentials,
         environment: environment.variables,
         source_directory: checkout.in_container().to_owned(),
         shell: match buildspec.env.shell.as_ref().map(|shell| shell.value) {
@@ -91,7 +95,11 @@ pub(super) fn of(
 
 /// The values that must not appear in the log: stored ones, and those of the variables the request
 /// names.
-fn secrets(request: &BuildRequest, environment: &Environment) -> Vec<Secret> {
+fn secrets(
+    request: &BuildRequest,
+    environment: &Environment,
+    git_credentials: &[GitCredential],
+) -> Vec<Secret> {
     let is_masked = |variable: &&Variable| {
         request.masked_variables.contains(&variable.name)
             || environment.secret.contains(&variable.name)
@@ -101,6 +109,11 @@ fn secrets(request: &BuildRequest, environment: &Environment) -> Vec<Secret> {
         .iter()
         .filter(is_masked)
         .map(|variable| Secret::new(variable.value.clone()))
+        .chain(
+            git_credentials
+                .iter()
+                .map(|credential| credential.password.clone()),
+        )
         .collect()
 }
 

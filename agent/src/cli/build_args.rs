@@ -9,22 +9,27 @@ use anyhow::Context;
 use clap::Args;
 use nix::unistd::{Uid, User};
 
+use super::source_argument::SourceArgument;
 use crate::config::{self, Config, PrivilegedMode};
 use crate::model::{
     ArtifactDirectory, BuildId, BuildRequest, BuildspecChoice, CacheMode, CacheType, ComputeType,
     EnvironmentVariable, NamedText, Overrides, Placement, Project, ProjectCache, ProjectName,
-    SecondarySource, SourceLocation, Start, VariableValue,
+    ProjectSource, SecondarySource, SourceLocation, Start, VariableValue,
 };
 
 #[derive(Debug, Args)]
 pub(super) struct BuildArgs {
-    /// Source directory [default: the project's source, or the present directory without a project file]
-    source: Option<PathBuf>,
+    /// Source: a directory, the address of a git repository (https://…, ssh://…, USER@HOST:PATH) or
+    /// `s3://BUCKET/KEY` [default: the project's source, or the present directory without a project file]
+    source: Option<SourceArgument>,
+    /// Branch, tag, commit, pull request (pr/25) or S3 object version of the source
+    #[arg(long, value_name = "VERSION")]
+    source_version: Option<String>,
     /// Project, as `aws codebuild batch-get-projects` prints it or `create-project` takes it, JSON or YAML
     #[arg(long, value_name = "FILE")]
     project_file: Option<PathBuf>,
-    /// Further source: its directory becomes `CODEBUILD_SRC_DIR_<ID>` (repeatable, at most 12)
-    #[arg(long = "secondary-source", value_name = "ID=PATH", value_parser = secondary_source)]
+    /// Further source, a directory or ADDRESS#VERSION: it becomes `CODEBUILD_SRC_DIR_<ID>` (repeatable, at most 12)
+    #[arg(long = "secondary-source", value_name = "ID=SOURCE", value_parser = secondary_source)]
     secondary_sources: Vec<SecondarySource>,
     /// Buildspec: path relative to SOURCE, or the text itself [default: buildspec.yml]
     #[arg(short, long, value_name = "PATH")]
@@ -86,9 +91,20 @@ impl BuildArgs {
         config: &Config,
         artifacts: Option<ArtifactDirectory>,
     ) -> anyhow::Result<BuildRequest> {
-        let overrides = self.read_overrides()?;
-        let directory = self.source_directory()?;
-        let project = self.read_project(config, directory.as_deref())?;
+        let mut overrides = self.read_overrides()?;
+        if let Some(SourceArgument::Elsewhere {
+            source_type,
+            location,
+        }) = &self.source
+        {
+            overrides.source_type = Some(*source_type);
+            overrides.source_location = Some(location.clone());
+        }
+        if let Some(version) = &self.source_version {
+            overrides.source_version = Some(version.clone());
+        }
+        let directory = self.source_directory(&overrides)?;
+        let project = self.read_project(config, directory.as_deref(), &overrides)?;
         let name = self.project_name(&overrides, &project)?;
         let mut request = BuildRequest::new(Start {
             project: &project,
@@ -143,12 +159,13 @@ impl BuildArgs {
         Ok(overrides)
     }
 
-    /// The directory that stands for the primary source. Without a project file there is always one.
-    fn source_directory(&self) -> anyhow::Result<Option<PathBuf>> {
-        let source = match (&self.source, &self.project_file) {
-            (Some(source), _) => source.as_path(),
-            (None, None) => Path::new("."),
-            (None, Some(_)) => return Ok(None),
+    /// The directory that stands for the primary source, unless that is elsewhere.
+    fn source_directory(&self, overrides: &Overrides) -> anyhow::Result<Option<PathBuf>> {
+        let is_elsewhere = self.project_file.is_some() || overrides.source_type.is_some();
+        let source = match &self.source {
+            Some(SourceArgument::Directory(source)) => source.as_path(),
+            None if !is_elsewhere => Path::new("."),
+            _ => return Ok(None),
         };
         let path = fs::canonicalize(source)
             .with_context(|| format!("cannot open source directory {}", source.display()))?;
@@ -160,13 +177,22 @@ impl BuildArgs {
         Ok(Some(path))
     }
 
-    fn read_project(&self, config: &Config, directory: Option<&Path>) -> anyhow::Result<Project> {
+    fn read_project(
+        &self,
+        config: &Config,
+        directory: Option<&Path>,
+        overrides: &Overrides,
+    ) -> anyhow::Result<Project> {
         if let Some(file) = &self.project_file {
             return Project::parse(&read_text(file)?)
                 .with_context(|| format!("{}", file.display()));
         }
         let directory = directory.and_then(Path::file_name).unwrap_or_default();
-        let name = ProjectName::from_lossy(&directory.to_string_lossy());
+        let location = overrides.source_location.as_deref();
+        let name = match location.filter(|_| directory.is_empty()) {
+            Some(location) => ProjectName::from_lossy(SourceArgument::name_of(location)),
+            None => ProjectName::from_lossy(&directory.to_string_lossy()),
+        };
         Ok(Project::local(name, config.image.clone()))
     }
 
@@ -239,7 +265,7 @@ impl BuildArgs {
 }
 
 fn secondary_source(text: &str) -> Result<SecondarySource, String> {
-    let (identifier, path) = text.split_once('=').ok_or("has to be ID=PATH")?;
+    let (identifier, path) = text.split_once('=').ok_or("has to be ID=SOURCE")?;
     let is_identifier = (1..128).contains(&identifier.len())
         && identifier
             .bytes()
@@ -248,6 +274,25 @@ fn secondary_source(text: &str) -> Result<SecondarySource, String> {
         return Err(format!(
             "`{identifier}` is not an identifier: letters, digits and underscores, less than 128"
         ));
+    }
+    let Ok(argument) = path.parse();
+    if let SourceArgument::Elsewhere {
+        source_type,
+        location,
+    } = argument
+    {
+        let (location, version) = match location.split_once('#') {
+            Some((location, version)) => (location.to_owned(), Some(version.to_owned())),
+            None => (location, None),
+        };
+        return Ok(SecondarySource {
+            identifier: identifier.to_owned(),
+            location: SourceLocation::Project(ProjectSource {
+                location: Some(location),
+                ..ProjectSource::of_type(source_type)
+            }),
+            version,
+        });
     }
     match fs::canonicalize(path) {
         Ok(path) if path.is_dir() => Ok(SecondarySource {

@@ -25,12 +25,14 @@ mod stop;
 mod store_args;
 mod submit;
 mod terminal;
+mod source_argument;
 mod timings;
 mod worker;
 
 use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -43,6 +45,7 @@ use crate::config::{self, Config};
 use crate::credentials::Aws;
 use crate::data_directory::DataDirectory;
 use crate::docker::Engine;
+use crate::source::stored::ConfiguredCredentials;
 use exit::{Exit, Failure};
 
 /// Runs AWS CodeBuild's buildspecs in Docker, on your own machines
@@ -164,6 +167,8 @@ impl GlobalArgs {
         let engine = Engine::connect(&config.docker_host)
             .await
             .map_err(Failure::fault)?;
+        let credentials = config.sources.credentials.clone();
+        let credentials = ConfiguredCredentials::new(credentials, config::process_environment);
         Ok(Tools {
             aws: Aws::new(&config.region),
             cache: LocalCache::new(data.root(), config.cache.limit_bytes()),
@@ -171,6 +176,7 @@ impl GlobalArgs {
             engine,
             data,
             secrets: None,
+            source_credentials: Arc::new(credentials),
         })
     }
 }

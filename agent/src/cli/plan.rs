@@ -9,6 +9,7 @@ use super::exit::{Exit, Failure};
 use super::{GlobalArgs, diagnostics, print};
 use crate::build::ResolveError;
 use crate::build::preview::{self, FilesPreview, PhasePreview, Preview, VariablePreview};
+use crate::model::BuildspecChoice;
 
 /// Files shown of one pattern; JSON has all of them.
 const FILES_SHOWN: usize = 10;
@@ -30,6 +31,12 @@ pub(super) fn run(args: &PlanArgs, global: &GlobalArgs) -> Result<Exit, Failure>
     let config = global.config()?;
     let request = args.build.request(&config, None);
     let request = request.map_err(Failure::usage)?;
+    if request.source.directory().is_none() && matches!(request.buildspec, BuildspecChoice::Path(_))
+    {
+        return Err(Failure::usage(anyhow::anyhow!(
+            "plan reads the buildspec from a directory of this machine: clone the repository and name the clone as SOURCE"
+        )));
+    }
     match preview::of(&request) {
         Ok(preview) if args.json => {
             let mut json = serde_json::to_vec(&preview).map_err(Failure::fault)?;

@@ -161,6 +161,7 @@ pub(super) fn report(outcome: Outcome, json: bool) -> Exit {
             context,
             cause: None,
         }) => tell(format_args!("error: {}", context.message)),
+        Some(Abort::Source(failure)) => tell(format_args!("error: {failure}")),
         Some(Abort::Stopped) | None => {}
     }
     if !json {

@@ -5,6 +5,7 @@
 pub mod lint;
 mod server;
 mod worker;
+mod sources;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -14,6 +15,7 @@ use serde::de::DeserializeOwned;
 
 pub use server::ServerConfig;
 pub use worker::WorkerConfig;
+pub use sources::{SecretPlace, SourceCredentialConfig, SourcesConfig};
 
 /// File that is read when none is named; it need not exist.
 const DEFAULT_FILE: &str = "/etc/buildspec-agent/config.toml";
@@ -46,6 +48,8 @@ pub struct Config {
     pub worker: WorkerConfig,
     /// Settings of the API server.
     pub server: ServerConfig,
+    /// Sources of builds.
+    pub sources: SourcesConfig,
 }
 
 /// Needs the environment for the data directory of ordinary users, so this one is root's.
@@ -62,6 +66,7 @@ impl Default for Config {
             cache: CacheConfig::default(),
             worker: WorkerConfig::default(),
             server: ServerConfig::default(),
+            sources: SourcesConfig::default(),
         }
     }
 }

@@ -12,6 +12,7 @@
 //!                      channel/    spool, control socket, collected artifacts
 //!                      readonly/   the container's /codebuild/readonly
 //!                      output/     the container's /codebuild/output, with the source
+//! <data>/sources/                  mirrors of repositories
 //! ```
 
 mod build_directory;
@@ -132,6 +133,11 @@ impl DataDirectory {
     /// The directory of all builds' directories.
     pub fn builds_directory(&self) -> PathBuf {
         self.root.join("builds")
+    }
+
+    /// Where mirrors of repositories are kept.
+    pub fn sources(&self) -> PathBuf {
+        self.root.join("sources")
     }
 
     /// The builds that have a directory.

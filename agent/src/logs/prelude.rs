@@ -48,6 +48,11 @@ impl AgentLog {
             .log(format!("[Container] {time} {text}\n").as_bytes())
     }
 
+    /// Writes one line as a program of the build would.
+    pub fn output(&mut self, text: &str) -> io::Result<()> {
+        self.writer.log(format!("{text}\n").as_bytes())
+    }
+
     /// Writes the two lines that end a phase.
     pub fn phase_complete(
         &mut self,

@@ -177,10 +177,9 @@ impl Overrides {
 
     /// Members that are given although this program does not carry them out. A build that asks for
     /// one is refused: running it otherwise than asked would be worse.
-    #[expect(clippy::too_many_lines, reason = "a table")]
     pub fn refuse_unsupported(&self) -> Result<(), OverridesError> {
         let not_yet = "";
-        let members = [
+        let members: &[(&'static str, bool, &'static str)] = &[
             (
                 "autoRetryLimitOverride",
                 self.auto_retry_limit.is_some(),
@@ -195,16 +194,6 @@ impl Overrides {
             ("certificateOverride", self.certificate.is_some(), not_yet),
             ("fleetOverride", self.fleet.is_some(), not_yet),
             (
-                "gitCloneDepthOverride",
-                self.git_clone_depth.is_some(),
-                not_yet,
-            ),
-            (
-                "gitSubmodulesConfigOverride",
-                self.git_submodules_config.is_some(),
-                not_yet,
-            ),
-            (
                 "hostKernelOverride",
                 self.host_kernel.is_some(),
                 ": builds share the kernel of the machine",
@@ -214,7 +203,6 @@ impl Overrides {
                 self.image_pull_credentials_type.is_some(),
                 not_yet,
             ),
-            ("insecureSslOverride", self.insecure_ssl.is_some(), not_yet),
             (
                 "registryCredentialOverride",
                 self.registry_credential.is_some(),
@@ -225,27 +213,9 @@ impl Overrides {
                 self.report_build_status == Some(true),
                 not_yet,
             ),
-            (
-                "secondarySourcesOverride",
-                self.secondary_sources.is_some(),
-                not_yet,
-            ),
-            ("sourceAuthOverride", self.source_auth.is_some(), not_yet),
-            (
-                "secondarySourcesVersionOverride",
-                self.secondary_source_versions.is_some(),
-                not_yet,
-            ),
-            (
-                "sourceLocationOverride",
-                self.source_location.is_some(),
-                not_yet,
-            ),
-            ("sourceTypeOverride", self.source_type.is_some(), not_yet),
-            ("sourceVersion", self.source_version.is_some(), not_yet),
         ];
-        let mut given = members.into_iter().filter(|(_, is_given, _)| *is_given);
-        given.next().map_or(Ok(()), |(member, _, reason)| {
+        let given = members.iter().find(|(_, is_given, _)| *is_given);
+        given.map_or(Ok(()), |&(member, _, reason)| {
             Err(OverridesError::Unsupported { member, reason })
         })
     }

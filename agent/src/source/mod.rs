@@ -1,6 +1,14 @@
 //! Sources: where one comes from goes in, a directory for the container comes out.
 
+pub mod archive;
+pub mod codecommit;
 mod copy;
+mod credential;
+pub mod git;
+pub mod layout;
+mod refusal;
+pub mod s3;
+pub mod stored;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -8,6 +16,9 @@ use std::path::{Path, PathBuf};
 use tokio_util::sync::CancellationToken;
 
 pub use copy::copy_tree;
+pub use credential::{Credential, CredentialKind, UnusableCredential};
+pub use layout::{Origin, Placed};
+pub use refusal::{Refusal, SourceFailure};
 
 /// Why a source could not be fetched.
 #[derive(Debug, thiserror::Error)]
@@ -25,9 +36,35 @@ pub enum SourceError {
     /// A directory of the source could not be listed.
     #[error("cannot read the source")]
     Walk(#[from] walkdir::Error),
+    /// The author of the build has something to mend.
+    #[error("{0}")]
+    Refused(Refusal),
+    /// A file of the source could not be written.
+    #[error("cannot write {}", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// AWS is out of reach.
+    #[error("{0}")]
+    Aws(String),
+    /// git, or a file of ours beside it, failed.
+    #[error(transparent)]
+    Git(git::GitError),
     /// The build was stopped while the source was fetched.
     #[error("stopped")]
     Stopped,
+}
+
+impl From<git::GitError> for SourceError {
+    fn from(error: git::GitError) -> Self {
+        match error {
+            git::GitError::Stopped => Self::Stopped,
+            error => Self::Git(error),
+        }
+    }
 }
 
 /// Copies a directory of this machine into the workspace.

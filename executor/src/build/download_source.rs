@@ -1,12 +1,15 @@
 //! What is left of `DOWNLOAD_SOURCE` when the container runs: runtimes, and the announcements
 //! that close the phase.
 
+use std::io;
+
 use executor::protocol::{CommandList, Phase, RuntimeSelection, Status};
 
 use super::Build;
 use super::commands::{ListEnd, Place, execution_error};
 use crate::reason;
 use crate::supervisor::{Fault, Run};
+use crate::untrusted;
 
 /// CodeBuild's words (user guide, "Runtime versions").
 const RUNTIMES_NOT_SUPPORTED: &str = "Skipping install of runtimes. Runtime version selection is \
@@ -17,6 +20,7 @@ impl Build<'_> {
     pub(super) fn download_source(&mut self) -> Result<Status, Fault> {
         self.warn_of_short_secrets()?;
         self.give_up_needless_mounter();
+        self.keep_git_credentials()?;
         let mut end = self.entrypoint()?;
         if matches!(end, ListEnd::Succeeded) {
             end = self.runtimes()?;
@@ -30,6 +34,25 @@ impl Build<'_> {
             .phase_ended(Phase::DownloadSource, status, context)
             .map_err(Fault::Spool)?;
         Ok(status)
+    }
+
+    /// Puts the credentials where `git-credential-helper` finds them, in memory. Every user of the
+    /// build may ask it, so every user may read them.
+    fn keep_git_credentials(&mut self) -> Result<(), Fault> {
+        let credentials = std::mem::take(&mut self.plan.git_credentials);
+        if credentials.is_empty() {
+            return Ok(());
+        }
+        let kept = serde_json::to_vec(&credentials)
+            .map_err(io::Error::from)
+            .and_then(|bytes| untrusted::replace(&self.places.git_credentials(), 0o644, &bytes));
+        match kept {
+            Ok(()) => Ok(()),
+            Err(error) => self.line(&format!(
+                "git-credential-helper is not available: {}",
+                reason::text(&error)
+            )),
+        }
     }
 
     /// Runs the image's entrypoint to its end. What it has started, a daemon, lives on.

@@ -62,10 +62,14 @@ pub const EXIT_SPOOL: i32 = 112;
 pub const EXIT_NOT_ATTACHED: i32 = 125;
 
 /// Names by which the executor is a program of the build.
-pub const TOOLS: [&str; 5] = [
+pub const TOOLS: [&str; 6] = [
     "codebuild-breakpoint",
     "codebuild-glob-search",
     "codebuild-hash-files",
     "codebuild-resume",
     "codebuild-tests-run",
+    GIT_CREDENTIAL_HELPER,
 ];
+
+/// The program that answers git's questions for credentials (observed in builds of CodeBuild).
+pub const GIT_CREDENTIAL_HELPER: &str = "git-credential-helper";

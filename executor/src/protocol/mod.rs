@@ -20,7 +20,7 @@ pub use event::{ArchiveSums, CommandUsage, Event, Exit, PhaseContext, Status};
 pub use order::{Order, OrderError, decode_order, write_order};
 pub use pause::{Continuation, DebugPlan, Pause, PausePlace, PauseReason, Resume};
 pub use plan::{
-    ArtifactPlan, CommandList, OnFailure, Owner, Packaging, Phase, PhasePlan, Plan, ReportPlan,
-    Reports, RuntimeSelection, Secret, ShellKind, StateCarrying, Variable,
+    ArtifactPlan, CommandList, GitCredential, OnFailure, Owner, Packaging, Phase, PhasePlan, Plan,
+    ReportPlan, Reports, RuntimeSelection, Secret, ShellKind, StateCarrying, Variable,
 };
 pub use terminal::{TerminalInput, TerminalInputError, WindowSize};

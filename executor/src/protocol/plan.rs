@@ -38,6 +38,9 @@ pub struct Plan {
     pub exported_variables: Vec<String>,
     /// Values that must not appear in the log.
     pub secrets: Vec<Secret>,
+    /// What `git-credential-helper` answers in this build; nothing unless the buildspec asks for it
+    /// (buildspec reference, env/git-credential-helper).
+    pub git_credentials: Vec<GitCredential>,
     /// Whether base64, URL, JSON and shell-quoted forms of the secrets are hidden too.
     pub mask_encodings: bool,
     /// Where test reports come from.
@@ -71,6 +74,28 @@ pub struct Variable {
 impl fmt::Debug for Variable {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{}=***", self.name)
+    }
+}
+
+/// What opens one repository. `Debug` shows only which one.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct GitCredential {
+    /// Scheme of its address, such as `https`.
+    pub protocol: String,
+    /// Host, with the port if its address has one.
+    pub host: String,
+    /// Path on the host, without a slash in front.
+    pub path: String,
+    /// The user.
+    pub username: String,
+    /// Password or token.
+    pub password: Secret,
+}
+
+impl fmt::Debug for GitCredential {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}://{}/{}", self.protocol, self.host, self.path)
     }
 }
 

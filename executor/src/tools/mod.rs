@@ -3,12 +3,15 @@
 
 mod breakpoint;
 mod files;
+mod git_credential;
 mod glob_search;
 mod hash_files;
 mod tests_run;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
+
+use executor::protocol::channel;
 
 /// What went wrong, for a person.
 #[derive(Debug, thiserror::Error)]
@@ -50,6 +53,7 @@ pub(crate) fn run(name: &str, arguments: &[String]) -> Option<ExitCode> {
         "codebuild-hash-files" => hash_files::hash,
         "codebuild-resume" => breakpoint::resume,
         "codebuild-tests-run" => tests_run::run,
+        channel::GIT_CREDENTIAL_HELPER => git_credential::answer,
         _ => return None,
     };
     let code = tool(arguments).unwrap_or_else(|error| {

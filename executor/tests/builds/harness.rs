@@ -84,6 +84,7 @@ impl Root {
             ],
             exported_variables: Vec::new(),
             secrets: Vec::new(),
+            git_credentials: Vec::new(),
             mask_encodings: true,
             reports: Reports::Configured(Vec::new()),
             artifacts: Vec::new(),

@@ -1,0 +1,27 @@
+#!/bin/bash
+# Provides the programs that the tests talk to: git, an SSH server and OpenSSL. What is there is left as it is.
+set -euo pipefail
+
+readonly POLICY=/usr/sbin/policy-rc.d
+
+missing=()
+command -v git >/dev/null || missing+=(git)
+command -v ssh >/dev/null || missing+=(openssh-client)
+[ -x /usr/sbin/sshd ] || missing+=(openssh-server)
+command -v openssl >/dev/null || missing+=(openssl)
+if [ ${#missing[@]} -eq 0 ]; then
+    exit 0
+fi
+if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
+    echo "setup: the tests need ${missing[*]}: install them, then 'make setup'" >&2
+    exit 1
+fi
+echo "setup: installing ${missing[*]}"
+# The tests start a server of their own; the package must not start one for everybody.
+if [ ! -e "$POLICY" ]; then
+    trap 'rm -f "$POLICY"' EXIT
+    printf '#!/bin/sh\nexit 101\n' >"$POLICY"
+    chmod 755 "$POLICY"
+fi
+apt-get update >/dev/null
+DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends "${missing[@]}" >/dev/null
