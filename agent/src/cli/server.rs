@@ -15,7 +15,7 @@ use super::exit::{Exit, Failure};
 use super::store_args::StoreArgs;
 use super::{GlobalArgs, data_directory, keys, print, signals};
 use crate::api::{self, Endpoint, Settings};
-use crate::config::{Config, PrivilegedMode};
+use crate::config::Config;
 use crate::logs::KeptLogs;
 
 /// Time between two looks for logs that are too old.
@@ -75,7 +75,7 @@ pub(super) async fn run(args: ServerArgs, global: &GlobalArgs) -> Result<Exit, F
         account: config.account.clone(),
         requests_per_second: config.server.requests_per_second,
         is_local: listen.ip().is_loopback(),
-        allows_privileged_mode: config.privileged_mode != PrivilegedMode::Refused,
+        allows_privileged_mode: config.docker_access(true, false).is_ok(),
     };
     let endpoint = Endpoint::new(settings, store, vault, &data).map_err(Failure::fault)?;
     let listener = TcpListener::bind(listen)
