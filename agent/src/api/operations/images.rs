@@ -13,7 +13,6 @@ pub(super) struct ListOutput {
 }
 
 /// Lists the images by platform and language.
-#[expect(clippy::unused_async, reason = "an operation like the others")]
 pub(super) async fn list(_call: Call, _input: Value) -> Result<ListOutput, ApiError> {
     Ok(ListOutput {
         platforms: Catalog::platforms(),
