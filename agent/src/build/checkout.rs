@@ -4,13 +4,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use executor::protocol::{GitCredential, Secret};
+use futures_util::FutureExt;
 use futures_util::future::join_all;
 use secrecy::ExposeSecret;
 use tokio_util::sync::CancellationToken;
 
-use super::{Abort, Tools, source_credential};
+use super::{Abort, Tools, session, source_credential};
 use crate::config::process_environment;
-use crate::credentials::{Role, Session};
 use crate::data_directory::{BuildDirectory, DirectoryError};
 use crate::docker::Mount;
 use crate::model::{BuildRequest, Placement, ProjectSource, SourceLocation, SourceType};
@@ -218,14 +218,10 @@ pub(super) async fn fetch(
     let stop = stop.child_token();
     let sources = std::iter::once(&checkout.primary).chain(&checkout.secondary);
     let sources = sources.skip(usize::from(checkout.placement == Placement::InPlace));
-    let fetching = sources.map(|source| async {
-        let fetched = fetch_one(request, source, tools, &stop).await;
-        if fetched.is_err() {
-            // The build is over; the others need not go on.
-            stop.cancel();
-        }
-        fetched
-    });
+    let mut fetching = Vec::new();
+    for source in sources {
+        fetching.push(fetch_or_stop_all(request, source, tools, &stop).boxed());
+    }
     let mut all = Fetched::default();
     let mut stopped = false;
     for (index, fetched) in join_all(fetching).await.into_iter().enumerate() {
@@ -245,6 +241,20 @@ pub(super) async fn fetch(
     } else {
         Ok(all)
     }
+}
+
+/// When one source cannot be fetched, the build is over; the others need not go on.
+async fn fetch_or_stop_all(
+    request: &BuildRequest,
+    source: &Source,
+    tools: &Tools,
+    stop: &CancellationToken,
+) -> Result<Fetched, Abort> {
+    let fetched = fetch_one(request, source, tools, stop).await;
+    if fetched.is_err() {
+        stop.cancel();
+    }
+    fetched
 }
 
 async fn fetch_one(
@@ -307,14 +317,6 @@ async fn s3(
         .fetch(&client, &source.scratch, &source.on_host, stop)
         .await?;
     Ok(Fetched::default())
-}
-
-/// Clients of AWS with the credentials of the project's role.
-pub(super) fn session(request: &BuildRequest, tools: &Tools) -> Session {
-    let role = request.service_role.as_deref();
-    tools
-        .aws
-        .session(role.map(|role| Role::of_build(role, &request.id)))
 }
 
 async fn git(

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::journal::Journal;
 use super::premises::Premises;
-use super::{Abort, Finished, Outcome, Tools, provision};
+use super::{Abort, Finished, Outcome, Tools, docker_access, provision};
 use crate::data_directory::{BuildDirectory, Removal};
 use crate::model::{BuildRequest, LogDelivery, LogsLocation};
 
@@ -30,6 +30,7 @@ pub(super) async fn conclude(
         journal.leave(&error);
         ended = ended.and(Err(error));
     }
+    docker_access::release(request, tools).await;
     let (directory, delivery) = premises.deliver(DELIVERY_LIMIT).await;
     let logs = location(request, delivery);
     // Told before the directory goes: whoever is told can keep it, and until then the directory does.

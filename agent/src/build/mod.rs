@@ -8,9 +8,11 @@ mod bucket;
 mod cache;
 mod checkout;
 mod chronicle;
+mod docker_access;
 mod ending;
 mod environment;
 mod execute;
+mod image;
 mod journal;
 mod kept;
 mod learnt;
@@ -23,6 +25,7 @@ pub mod preview;
 mod provision;
 mod publish;
 mod recover;
+mod registry_login;
 mod report;
 mod resolve;
 mod role_credentials;
@@ -40,11 +43,13 @@ use crate::config::Config;
 use crate::credentials::{Aws, Role, Session};
 use crate::data_directory::DataDirectory;
 use crate::docker::Engine;
+use crate::images::EcrLogins;
 use crate::logs::{AgentLog, LogSink};
 use crate::model::{Artifact, Build, BuildRequest, DetailedReport, PhaseType, Status};
 use crate::secrets::SecretsFile;
 use crate::source::stored::SourceCredentials;
 pub use abort::Abort;
+pub(crate) use docker_access::{servers, stop_idle_server};
 pub use environment::Origin;
 use journal::Journal;
 pub use pause::{FindError, PausedBuild, ResumeError};
@@ -66,6 +71,8 @@ pub struct Tools {
     pub aws: Aws,
     /// The caches of this machine.
     pub cache: LocalCache,
+    /// Logins to ECR that are still good.
+    pub ecr: EcrLogins,
     /// Stored values that stand for those of AWS, if there are any.
     pub secrets: Option<SecretsFile>,
     /// What opens the repositories of git hosts.
@@ -127,6 +134,10 @@ pub async fn run(
 }
 
 /// What a build goes through, in order.
+#[expect(
+    clippy::too_many_lines,
+    reason = "the path of a build, to be read in one piece"
+)]
 async fn steps(
     request: &BuildRequest,
     tools: &Tools,
@@ -137,15 +148,18 @@ async fn steps(
     let directory = &premises.directory;
     let mut log = journal.start(&premises.spool, &directory.chronicle())?;
     let checkout = checkout::Checkout::choose(request, directory)?;
+    let (image, docker) = provision::needs(request, tools, journal, &mut log, stop).await?;
     let caches = cache::scope(request, tools)?;
     let places = provision::Places {
         checkout: &checkout,
         caches: caches.as_ref(),
+        image: &image,
+        docker: &docker,
     };
     let aws = session(request, tools);
     // Neither needs the other, and each takes its time.
     let (container, fetched) = tokio::join!(
-        provision::start(request, tools, directory, &places, stop),
+        provision::start(request, tools, directory, &places),
         checkout::fetch(request, &checkout, tools, stop),
     );
     let container = container?;
@@ -170,11 +184,13 @@ async fn steps(
     environment.variables.extend(of_sources);
     let git_credentials = environment::configure_git(&mut environment, &buildspec, fetched);
     let runtimes = runtimes::select(&buildspec, &environment.variables, &container).await?;
+    let entrypoint = container.entrypoint();
     let given = plan::Given {
         environment,
         git_credentials,
         runtimes,
-        entrypoint: container.entrypoint(),
+        docker_hint: docker_access::hint(&docker, !entrypoint.is_empty(), tools),
+        entrypoint,
         cache_limit_bytes: tools.config.cache.limit_bytes(),
         credentials: credentials.map(|first| first.plan),
         next: log.next(),

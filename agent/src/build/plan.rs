@@ -35,6 +35,8 @@ pub(super) struct Given {
     pub(super) cache_limit_bytes: u64,
     /// Credentials of the build's role.
     pub(super) credentials: Option<CredentialsPlan>,
+    /// What is said when a command calls Docker in vain.
+    pub(super) docker_hint: Option<String>,
     /// Where the executor goes on with the spool: segment and sequence.
     pub(super) next: (u32, u64),
 }
@@ -53,6 +55,7 @@ pub(super) fn of(
         entrypoint,
         cache_limit_bytes,
         credentials,
+        docker_hint,
         next,
     } = given;
     Plan {
@@ -72,6 +75,7 @@ pub(super) fn of(
             Version::V0_2 => StateCarrying::Carried,
         },
         entrypoint,
+        docker_hint,
         runtimes,
         phases: PhaseName::ALL.map(|name| phase(buildspec, name)).into(),
         exported_variables: exported(buildspec),

@@ -5,9 +5,9 @@ use anyhow::anyhow;
 use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{Tools, checkout};
-use crate::credentials::describe;
+use super::{Tools, session};
 use crate::model::{BuildRequest, ProjectSource, SourceAuthType, SourceType};
+use crate::secrets::{self, AwsSecrets, Reference};
 use crate::source::git::RepositoryUrl;
 use crate::source::stored::{CredentialError, StoredCredential, of_secret};
 use crate::source::{Credential, Refusal, SourceError, codecommit};
@@ -60,27 +60,14 @@ async fn secret_text(
     secret: &str,
     tools: &Tools,
 ) -> Result<SecretString, SourceError> {
-    if let Some(secrets) = &tools.secrets {
-        let reference = secret.parse();
-        let reference = reference
-            .map_err(|_| refused("the name of the source credential's secret is not valid"))?;
-        let value = secrets.secret(&reference);
-        let value = value.map_err(|error| refused(&error.to_string()))?;
-        return Ok(value.expose().into());
-    }
-    let region = secret
-        .strip_prefix("arn:")
-        .and_then(|arn| arn.split(':').nth(2));
-    let session = checkout::session(request, tools);
-    let client = session.secrets_manager(region).await;
-    let answer = client.get_secret_value().secret_id(secret).send().await;
-    let answer =
-        answer.map_err(|error| refused(&format!("Secrets Manager Error: {}", describe(&error))))?;
-    match answer.secret_string {
-        Some(text) => Ok(text.into()),
-        None => Err(refused(
-            &CredentialError::Form(secret.to_owned()).to_string(),
-        )),
+    let reference = secret
+        .parse()
+        .map_err(|_| refused("the name of the source credential's secret is not valid"))?;
+    let aws = AwsSecrets::new(session(request, tools));
+    let value = secrets::look_up_one(Reference::Secret(reference), tools.secrets.as_ref(), &aws);
+    match value.await {
+        Ok(value) => Ok(value.expose().into()),
+        Err(error) => Err(refused(&format!("Secrets Manager Error: {error}"))),
     }
 }
 
@@ -93,7 +80,7 @@ async fn of_codecommit(
     let Some(region) = codecommit::region_of(url) else {
         return Ok(None);
     };
-    let keys = checkout::session(request, tools).keys().await;
+    let keys = session(request, tools).keys().await;
     let keys = keys.map_err(|error| refused(&error.to_string()))?;
     let signing = codecommit::Keys {
         access_key_id: keys.access_key_id(),

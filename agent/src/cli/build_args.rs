@@ -10,11 +10,11 @@ use clap::Args;
 use nix::unistd::{Uid, User};
 
 use super::source_argument::SourceArgument;
-use crate::config::{self, Config, PrivilegedMode};
+use crate::config::{self, Config};
 use crate::model::{
     ArtifactDirectory, BuildId, BuildRequest, BuildspecChoice, CacheMode, CacheType, ComputeType,
-    EnvironmentVariable, NamedText, Overrides, Placement, Project, ProjectCache, ProjectName,
-    ProjectSource, SecondarySource, SourceLocation, Start, VariableValue,
+    DockerServer, EnvironmentVariable, NamedText, Overrides, Placement, Project, ProjectCache,
+    ProjectName, ProjectSource, SecondarySource, SourceLocation, Start, VariableValue,
 };
 
 #[derive(Debug, Args)]
@@ -54,7 +54,8 @@ pub(super) struct BuildArgs {
     /// How much of the machine the build gets [default: all of it]
     #[arg(long, value_name = "TYPE")]
     compute_type: Option<ComputeType>,
-    /// Run the container privileged, if the configuration allows it
+    /// Give the build what the configuration allows for privileged mode: Docker, by default in a privileged
+    /// container
     #[arg(long)]
     privileged: bool,
     /// ARN of the role whose credentials the build and its uploads use [default: the project's]
@@ -63,6 +64,9 @@ pub(super) struct BuildArgs {
     /// Run without a role: uploads use the agent's own credentials, the build gets none
     #[arg(long)]
     no_service_role: bool,
+    /// Give the build the project's Docker server, whose layers outlive the build
+    #[arg(long)]
+    docker_server: bool,
     /// Variable whose value must not appear in the log (repeatable)
     #[arg(long = "mask", value_name = "NAME")]
     masked: Vec<String>,
@@ -121,15 +125,7 @@ impl BuildArgs {
             request.cache = self.local_cache(&request, &overrides);
         }
         self.apply(&mut request)?;
-        anyhow::ensure!(
-            !request.privileged_mode || config.privileged_mode != PrivilegedMode::Refused,
-            "{} is refused on this machine: its operator can allow it with `privileged_mode` in the configuration",
-            if self.privileged {
-                "--privileged"
-            } else {
-                "`privilegedModeOverride`"
-            }
-        );
+        config.docker_access(request.privileged_mode, request.docker_server.is_some())?;
         Ok(request)
     }
 
@@ -224,6 +220,12 @@ impl BuildArgs {
             request.service_role = None;
         } else if let Some(role) = &self.service_role {
             request.service_role = Some(role.clone());
+        }
+        if self.docker_server && request.docker_server.is_none() {
+            request.docker_server = Some(DockerServer {
+                compute_type: request.compute_type.unwrap_or(ComputeType::Small),
+                security_group_ids: Vec::new(),
+            });
         }
         request.masked_variables.clone_from(&self.masked);
         let variables = environment(&self.environment, &self.env_file)?;

@@ -9,23 +9,24 @@ mod diagnostics;
 mod doctor;
 mod exit;
 mod gc;
+mod images;
 mod keys;
 mod lint;
 mod man;
 mod mask_check;
 mod plan;
-mod remote;
 mod recover;
+mod remote;
 mod resume;
 mod retry;
 mod run;
 mod server;
 mod signals;
+mod source_argument;
 mod stop;
 mod store_args;
 mod submit;
 mod terminal;
-mod source_argument;
 mod timings;
 mod worker;
 
@@ -45,6 +46,7 @@ use crate::config::{self, Config};
 use crate::credentials::Aws;
 use crate::data_directory::DataDirectory;
 use crate::docker::Engine;
+use crate::images::EcrLogins;
 use crate::source::stored::ConfiguredCredentials;
 use exit::{Exit, Failure};
 
@@ -101,6 +103,7 @@ enum Command {
     Remote(remote::RemoteArgs),
     Recover(recover::RecoverArgs),
     Doctor(Box<doctor::DoctorArgs>),
+    Images(images::ImagesArgs),
     Gc(gc::GcArgs),
     Completions(completions::CompletionsArgs),
     Man(man::ManArgs),
@@ -116,7 +119,7 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::MaskCheck(args) => mask_check::run(&args),
         Command::Worker(args) => Box::pin(worker::run(args, &cli.global)).await,
         Command::Submit(args) => Box::pin(submit::run(*args, &cli.global)).await,
-        Command::Builds(args) => builds::run(args, &cli.global).await,
+        Command::Builds(args) => Box::pin(builds::run(args, &cli.global)).await,
         Command::Retry(args) => Box::pin(retry::run(args, &cli.global)).await,
         Command::Stop(args) => Box::pin(stop::run(args, &cli.global)).await,
         Command::Attach(args) => Box::pin(attach::run(args, &cli.global)).await,
@@ -126,7 +129,8 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Remote(args) => Box::pin(remote::run(args, &cli.global)).await,
         Command::Recover(args) => Box::pin(recover::run(args, &cli.global)).await,
         Command::Doctor(args) => Box::pin(doctor::run(*args, &cli.global)).await,
-        Command::Gc(args) => gc::run(args, &cli.global).await,
+        Command::Images(args) => Box::pin(images::run(args, &cli.global)).await,
+        Command::Gc(args) => Box::pin(gc::run(args, &cli.global)).await,
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => man::run(args),
     };
@@ -175,6 +179,7 @@ impl GlobalArgs {
             config,
             engine,
             data,
+            ecr: EcrLogins::default(),
             secrets: None,
             source_credentials: Arc::new(credentials),
         })

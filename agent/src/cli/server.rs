@@ -17,7 +17,7 @@ use super::exit::{Exit, Failure};
 use super::store_args::StoreArgs;
 use super::{GlobalArgs, data_directory, keys, print, signals, worker};
 use crate::api::{self, Endpoint, Settings};
-use crate::config::{Config, PrivilegedMode, ServerConfig};
+use crate::config::{Config, ServerConfig};
 use crate::data_directory::DataDirectory;
 use crate::logs::KeptLogs;
 use crate::store::Store;
@@ -130,7 +130,7 @@ fn endpoint(
         account: config.account.clone(),
         requests_per_second: config.server.requests_per_second,
         is_local: config.server.listen.ip().is_loopback(),
-        allows_privileged_mode: config.privileged_mode != PrivilegedMode::Refused,
+        allows_privileged_mode: config.docker_access(true, false).is_ok(),
         logs_to_aws: config.server.cloudwatch_logs,
     };
     Endpoint::new(settings, store, vault, data).map_err(Failure::fault)

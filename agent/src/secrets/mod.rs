@@ -41,6 +41,20 @@ pub async fn look_up(
     references.iter().filter_map(answer).collect()
 }
 
+/// Looks one value up.
+pub async fn look_up_one(
+    reference: Reference,
+    file: Option<&SecretsFile>,
+    aws: &AwsSecrets,
+) -> Result<SecretValue, LookUpError> {
+    let mut found = look_up(&[&reference], file, aws).await;
+    found.pop().unwrap_or_else(|| {
+        Err(LookUpError::OutOfReach(
+            "the value was not looked up".to_owned(),
+        ))
+    })
+}
+
 /// A value that must not be shown.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SecretValue(String);

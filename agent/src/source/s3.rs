@@ -13,6 +13,7 @@ use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::RequestIdExt;
 use aws_types::request_id::RequestId;
+use futures_util::FutureExt;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use tokio_util::sync::CancellationToken;
 
@@ -209,24 +210,37 @@ impl Download<'_> {
                 self.source.bucket, self.source.key
             )));
         }
-        let downloads = objects.iter().map(|(key, path, size)| async move {
-            let target = to.join(path);
-            let parent = if key.ends_with('/') {
-                Some(target.as_path())
-            } else {
-                target.parent()
-            };
-            fs::create_dir_all(parent.unwrap_or(to)).map_err(|_| in_the_way(key))?;
-            if !key.ends_with('/') {
-                // The list has told the size; an object that has grown since is another one.
-                self.object(key, &target, *size).await?;
-            }
-            Ok(())
-        });
+        let mut downloads = Vec::new();
+        for (key, path, size) in &objects {
+            downloads.push(self.object_of_folder(to, key, path, *size).boxed());
+        }
         stream::iter(downloads)
             .buffer_unordered(AT_A_TIME)
             .try_collect::<()>()
             .await
+    }
+
+    /// Downloads one object of a folder; a key that ends with a slash is a folder itself.
+    async fn object_of_folder(
+        &self,
+        to: &Path,
+        key: &str,
+        path: &Path,
+        size: u64,
+    ) -> Result<(), SourceError> {
+        let target = to.join(path);
+        let is_folder = key.ends_with('/');
+        let parent = if is_folder {
+            Some(target.as_path())
+        } else {
+            target.parent()
+        };
+        fs::create_dir_all(parent.unwrap_or(to)).map_err(|_| in_the_way(key))?;
+        if !is_folder {
+            // The list has told the size; an object that has grown since is another one.
+            self.object(key, &target, size).await?;
+        }
+        Ok(())
     }
 
     /// Keys, paths below the folder, and sizes.
