@@ -18,6 +18,7 @@ pub mod reports;
 pub mod runtimes;
 pub mod secrets;
 pub mod source;
+pub mod state_file;
 pub mod store;
 pub mod vault;
 pub mod worker;

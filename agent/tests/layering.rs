@@ -22,7 +22,7 @@ const FLOORS: [&[&str]; 7] = [
         "source",
         "vault",
     ],
-    &["config", "credentials"],
+    &["config", "credentials", "state_file"],
     &["model"],
 ];
 

@@ -20,11 +20,11 @@ fn what_a_killed_agent_left_is_removed_by_gc() {
     let left = project.containers();
     assert_eq!(left.len(), 1, "the container outlives its agent");
 
-    let told = gc(&project, &["--dry-run"]);
+    let told = gc(&project, &["--all", "--dry-run"]);
     assert_eq!(told.exit_code, Some(0), "{}", told.stderr);
     assert_eq!(project.containers(), left, "a dry run removes nothing");
 
-    let removed = gc(&project, &[]);
+    let removed = gc(&project, &["--all"]);
     assert_eq!(removed.exit_code, Some(0), "{}", removed.stderr);
     project.assert_clean();
     assert_eq!(
@@ -40,7 +40,7 @@ fn gc_leaves_the_build_of_a_living_agent_alone() {
     let mut running = project.start(&[]);
     running.wait_for("\"started\\n\"");
     let before = project.containers();
-    assert_eq!(gc(&project, &[]).exit_code, Some(0));
+    assert_eq!(gc(&project, &["--all"]).exit_code, Some(0));
     assert_eq!(project.containers(), before);
     running.signal(Signal::SIGTERM);
     assert_eq!(running.finish().exit_code, Some(5));

@@ -30,6 +30,25 @@ pub struct Build {
     /// Its artifacts, the primary one first.
     #[serde(default)]
     pub artifacts: Vec<Artifact>,
+    /// Where its log is.
+    pub logs: Option<Logs>,
+}
+
+/// Where a log is (API, `LogsLocation`).
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Logs {
+    /// The log group.
+    pub group_name: Option<String>,
+    /// The log stream.
+    pub stream_name: Option<String>,
+    /// ARN of the stream.
+    pub cloud_watch_logs_arn: Option<String>,
+    /// ARN of the object in S3.
+    #[serde(rename = "s3LogsArn")]
+    pub s3_logs_arn: Option<String>,
+    /// How far it has come.
+    pub delivery: Option<String>,
 }
 
 /// A stored artifact (API, `BuildArtifacts`).
@@ -80,7 +99,7 @@ pub struct Variable {
 enum Line {
     Log { message: String },
     Event {},
-    Build { build: Build },
+    Build { build: Box<Build> },
 }
 
 impl Finished {
@@ -96,7 +115,7 @@ impl Finished {
     /// The record of the build, which `--json` tells last.
     pub fn build(&self) -> Build {
         match self.lines().pop() {
-            Some(Line::Build { build }) => build,
+            Some(Line::Build { build }) => *build,
             _ => panic!(
                 "the agent told no build; it said:\n{}{}",
                 self.text(),

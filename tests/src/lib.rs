@@ -10,6 +10,7 @@
 )]
 
 pub mod aws;
+pub mod cloudwatch;
 pub mod conformance;
 pub mod engine;
 pub mod fault_proxy;
@@ -27,7 +28,7 @@ pub mod stores;
 mod terminal;
 
 pub use files::read_tree;
-pub use finished::{Artifact, Build, Context, Finished, Phase, Variable};
+pub use finished::{Artifact, Build, Context, Finished, Logs, Phase, Variable};
 pub use golden::assert_matches_golden;
 pub use image::Image;
 pub use log::normalise;

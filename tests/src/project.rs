@@ -59,6 +59,21 @@ impl Project {
         self.root.path().join("data")
     }
 
+    /// The directory of the only build whose directory is there.
+    pub fn build_directory(&self) -> PathBuf {
+        let builds = self.data_directory().join("builds");
+        let mut entries = fs::read_dir(builds).expect("the agent has made it");
+        let build = entries.next().expect("there is a build");
+        build.expect("a directory of one's own can be read").path()
+    }
+
+    /// The UUID of the only build whose directory is there.
+    pub fn build_uuid(&self) -> String {
+        let directory = self.build_directory();
+        let name = directory.file_name().unwrap_or_default();
+        name.to_string_lossy().into_owned()
+    }
+
     /// The directory into which artifacts are put; the agent makes it.
     pub fn artifact_directory(&self) -> PathBuf {
         self.root.path().join("artifacts")

@@ -61,10 +61,11 @@ pub(super) async fn settle(
     directory: &BuildDirectory,
     journal: &Journal<'_>,
 ) {
-    if journal.restored_cache.is_none() && journal.saved_cache.is_none() {
+    let learnt = journal.learnt();
+    if learnt.restored_cache.is_none() && learnt.saved_cache.is_none() {
         return;
     }
-    let (restored, saved) = (journal.restored_cache.clone(), journal.saved_cache.clone());
+    let (restored, saved) = (learnt.restored_cache.clone(), learnt.saved_cache.clone());
     let (scope, caches, staged) = (scope.clone(), tools.cache.clone(), directory.cache());
     let settled = tokio::task::spawn_blocking(move || {
         if let Some(name) = restored {

@@ -26,8 +26,19 @@ pub(super) async fn run(
     container
         .order(Order::Start(Box::new(plan.clone())))
         .await?;
-    let mut deadline =
-        Instant::now() + Duration::from_millis(plan.timeout_millis) + GRACE + PATIENCE;
+    listen(container, plan, Duration::ZERO, journal, stop).await
+}
+
+/// Listens to an executor that has had its plan for so long.
+pub(super) async fn listen(
+    container: &Provisioned,
+    plan: &Plan,
+    age: Duration,
+    journal: &mut Journal<'_>,
+    stop: &CancellationToken,
+) -> Result<(), Abort> {
+    let left = Duration::from_millis(plan.timeout_millis).saturating_sub(age);
+    let mut deadline = Instant::now() + left + GRACE + PATIENCE;
     let mut stopping = false;
     let mut death = std::pin::pin!(container.death());
     let mut cause = None;

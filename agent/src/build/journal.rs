@@ -1,146 +1,180 @@
 //! What a build says on its way: the agent's view of the spool, of the phases and of the results.
 
-use std::collections::BTreeMap;
 use std::io;
-use std::path::PathBuf;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use executor::protocol::spool::{Body, Position, Record};
-use executor::protocol::{ArchiveSums, CommandUsage, Event, Exit};
 use jiff::Timestamp;
 
+use super::chronicle::{Chronicle, ChronicleError, Entry};
+use super::learnt::{Ended, Learnt};
 use super::phases::Phases;
-use super::{Abort, CommandRecord, Finished, Outcome};
-use crate::logs::{AgentLog, Batch, FollowError, LogSink, SpoolFollower};
-use crate::model::{Build, BuildRequest, ExportedVariable, PhaseContext, PhaseType, Status};
+use super::{Abort, Finished, Outcome};
+use crate::logs::{
+    AgentLog, Batch, FollowError, LogSink, ReaderName, Spool, SpoolFollower, SpoolReader,
+};
+use crate::model::{Artifact, Build, BuildRequest, LogsLocation, PhaseContext, PhaseType, Status};
+use crate::state_file::{self, StateFileError};
+
+/// How often the reader's place is remembered while it stays in one segment: a process that takes the
+/// build up shows so much of the log once more.
+const MARK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The journal of one build.
 pub(super) struct Journal<'a> {
-    /// The phases so far.
-    pub(super) phases: Phases,
-    /// What the collector reported, by the artifact's index in the plan.
-    pub(super) collected: BTreeMap<usize, Collected>,
-    /// The kept cache that was restored, by its name.
-    pub(super) restored_cache: Option<String>,
-    /// The name of the cache that lies in the channel.
-    pub(super) saved_cache: Option<String>,
-    /// The staged reports, by their numbers.
-    pub(super) staged: BTreeMap<usize, StagedReport>,
-    exported: Vec<ExportedVariable>,
-    commands: Vec<CommandRecord>,
-    ended: Option<Ended>,
+    /// What is known so far.
+    learnt: Learnt,
     reading: Option<Reading>,
+    chronicle: Option<Chronicle>,
+    /// Number of the first event that the chronicle does not have.
+    next_event: u64,
     told_not_shown: bool,
     sink: &'a mut dyn LogSink,
 }
 
-/// An artifact in the channel, or why it is not there.
-#[derive(Debug)]
-pub(super) enum Collected {
-    /// It lies complete in the channel.
-    Complete {
-        /// Its evaluated name, if it has one.
-        name: Option<String>,
-        /// The archive it was packed into, if it was.
-        archive: Option<ArchiveSums>,
-    },
-    /// It could not be collected.
-    Failed(PhaseContext),
-}
-
-/// A report whose files lie in the channel.
-#[derive(Debug)]
-pub(super) struct StagedReport {
-    /// The report group as the buildspec names it.
-    pub(super) group: String,
-    /// CodeBuild's name of the format.
-    pub(super) format: String,
-    /// Whether nobody named it.
-    pub(super) discovered: bool,
-    /// Number of files.
-    pub(super) files: u64,
-    /// Why not all files are there.
-    pub(super) problem: Option<String>,
-}
-
-/// How the executor left the build.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Ended {
-    /// The build's status before `UPLOAD_ARTIFACTS`.
-    pub(super) status: Status,
-    /// Whether `UPLOAD_ARTIFACTS` is attempted.
-    pub(super) upload: bool,
+/// Why the journal cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum JournalError {
+    /// The spool cannot be read.
+    #[error(transparent)]
+    Spool(#[from] FollowError),
+    /// The spool cannot be followed.
+    #[error("cannot follow the build's spool")]
+    Follow(#[source] io::Error),
+    /// What was read cannot be remembered.
+    #[error(transparent)]
+    Mark(#[from] StateFileError),
+    /// What was learnt cannot be remembered.
+    #[error(transparent)]
+    Chronicle(#[from] ChronicleError),
 }
 
 /// A spool that is being read.
 #[derive(Debug)]
 struct Reading {
-    spool: PathBuf,
+    reader: SpoolReader,
     follower: SpoolFollower,
-    end: Position,
+    /// What is remembered, and since when.
+    kept: (Position, Instant),
+}
+
+impl Reading {
+    fn start(reader: SpoolReader, position: Position) -> Result<Self, JournalError> {
+        reader.keep(&position)?;
+        Ok(Self {
+            follower: reader.follow(position).map_err(JournalError::Follow)?,
+            reader,
+            kept: (position, Instant::now()),
+        })
+    }
+
+    /// Remembers what was dealt with, unless that is hardly more than before.
+    fn keep(&mut self) -> Result<(), StateFileError> {
+        let position = self.follower.position();
+        let (kept, since) = self.kept;
+        if position.segment != kept.segment || since.elapsed() >= MARK_INTERVAL {
+            self.reader.keep(&position)?;
+            self.kept = (position, Instant::now());
+        }
+        Ok(())
+    }
 }
 
 impl<'a> Journal<'a> {
     /// An empty journal of a build in `PROVISIONING`.
     pub(super) fn new(sink: &'a mut dyn LogSink) -> Self {
         Self {
-            phases: Phases::provisioning(),
-            collected: BTreeMap::new(),
-            restored_cache: None,
-            saved_cache: None,
-            staged: BTreeMap::new(),
-            exported: Vec::new(),
-            commands: Vec::new(),
-            ended: None,
+            learnt: Learnt::new(Phases::provisioning()),
             reading: None,
+            chronicle: None,
+            next_event: 0,
             told_not_shown: false,
             sink,
         }
     }
 
-    /// Starts to read a new spool, whose first writer is the agent.
-    pub(super) fn start(&mut self, spool: PathBuf) -> io::Result<AgentLog> {
-        self.read_from(spool, Position::START)
+    /// Knows what another process has left in the file `chronicle`, and reads its spool on from where
+    /// that process remembered to be.
+    pub(super) fn take_up(
+        &mut self,
+        spool: &Arc<Spool>,
+        chronicle: &Path,
+    ) -> Result<(), JournalError> {
+        let (chronicle, entries) = Chronicle::open(chronicle)?;
+        self.learnt = Learnt::new(Phases::none());
+        for entry in entries {
+            if let Entry::Told { sequence, .. } = entry {
+                self.next_event = sequence + 1;
+            }
+            self.learnt.learn(entry);
+        }
+        self.chronicle = Some(chronicle);
+        let reader = spool.reader(ReaderName::Journal);
+        let position = reader.mark()?.unwrap_or(Position::START);
+        self.reading = Some(Reading::start(reader, position)?);
+        Ok(())
+    }
+
+    /// Starts to read a new spool, whose first writer is the agent, and to keep what is learnt in the
+    /// file `chronicle`.
+    pub(super) fn start(
+        &mut self,
+        spool: &Arc<Spool>,
+        chronicle: &Path,
+    ) -> Result<AgentLog, Abort> {
+        let (mut chronicle, _) = Chronicle::open(chronicle)?;
+        for (phase, time) in self.learnt.phases.entered() {
+            chronicle.add(&entered(phase, time))?;
+        }
+        self.chronicle = Some(chronicle);
+        let reader = spool.reader(ReaderName::Journal);
+        let log = self.read_from(reader, Position::START)?;
+        Ok(log)
     }
 
     /// Reads what the writer before has left, after which the agent writes again. That writer must
     /// be done.
     pub(super) async fn resume(&mut self) -> Result<AgentLog, Abort> {
         self.drain().await?;
-        let Some(Reading { spool, end, .. }) = self.reading.take() else {
+        let Some(Reading {
+            reader, follower, ..
+        }) = self.reading.take()
+        else {
             return Err(anyhow::anyhow!("the build has no spool").into());
         };
         let next = Position {
-            segment: end.segment + 1,
+            // A segment without a record in it is no place that a reader has been to.
+            segment: reader.spool().last_segment()? + 1,
             offset: 0,
-            sequence: end.sequence,
+            sequence: follower.position().sequence,
         };
-        Ok(self.read_from(spool, next)?)
+        self.read_from(reader, next)
     }
 
-    fn read_from(&mut self, spool: PathBuf, start: Position) -> io::Result<AgentLog> {
-        let log = AgentLog::start(spool.clone(), start.segment, start.sequence)?;
-        let follower = SpoolFollower::start(spool.clone(), start)?;
-        self.reading = Some(Reading {
-            spool,
-            follower,
-            end: start,
-        });
+    fn read_from(&mut self, reader: SpoolReader, start: Position) -> Result<AgentLog, Abort> {
+        let spool = reader.spool().segments().to_owned();
+        let log = AgentLog::start(spool, start.segment, start.sequence)?;
+        self.reading = Some(Reading::start(reader, start)?);
         Ok(log)
     }
 
     /// Deals with the next records; gives `false` after the last one of a spool that nobody writes
     /// any more. Cancelling it loses nothing.
-    pub(super) async fn advance(&mut self) -> Result<bool, FollowError> {
+    pub(super) async fn advance(&mut self) -> Result<bool, JournalError> {
         let Some(reading) = &mut self.reading else {
             return Ok(false);
         };
         let Some(batch) = reading.follower.next().await else {
             return Ok(false);
         };
-        let Batch { records, end } = batch?;
-        reading.end = end;
-        for record in records {
-            self.deal_with(record);
+        let Batch { records, .. } = batch?;
+        for (_, record) in records {
+            self.deal_with(record)?;
+        }
+        if let Some(reading) = &mut self.reading {
+            reading.keep()?;
         }
         Ok(true)
     }
@@ -153,117 +187,92 @@ impl<'a> Journal<'a> {
     }
 
     /// Deals with all records there are.
-    async fn drain(&mut self) -> Result<(), FollowError> {
+    async fn drain(&mut self) -> Result<(), JournalError> {
         self.finish();
         while self.advance().await? {}
         Ok(())
     }
 
-    fn deal_with(&mut self, record: Record) {
+    fn deal_with(&mut self, record: Record) -> Result<(), JournalError> {
+        let time_micros = record.time_micros;
         let shown = match record.body {
-            Body::Log(bytes) => self.sink.log(record.time_micros, &bytes),
+            Body::Log(bytes) => self.sink.log(time_micros, &bytes),
+            // The process before has learnt and told it.
+            Body::Event(_) if record.sequence < self.next_event => Ok(()),
             Body::Event(event) => {
-                let shown = self.sink.event(record.time_micros, &event);
-                self.learn(event, record.time_micros);
+                let shown = self.sink.event(time_micros, &event);
+                self.learn(Entry::Told {
+                    sequence: record.sequence,
+                    time_micros,
+                    event,
+                })?;
                 shown
             }
         };
         if let Err(error) = shown {
             not_shown(&error, &mut self.told_not_shown);
         }
+        Ok(())
     }
 
-    fn learn(&mut self, event: Event, time_micros: u64) {
-        let time = i64::try_from(time_micros)
-            .ok()
-            .and_then(|micros| Timestamp::from_microsecond(micros).ok());
-        let time = time.unwrap_or_else(Timestamp::now);
-        match event {
-            Event::PhaseStarted { phase } => self.phases.enter(phase.into(), time),
-            Event::PhaseEnded {
-                status, context, ..
-            } => self.phases.leave(status, context, time),
-            Event::Exported { variables } => {
-                self.exported = variables
-                    .into_iter()
-                    .map(|(name, value)| ExportedVariable { name, value })
-                    .collect();
-            }
-            Event::ArtifactCollected {
-                index,
-                name,
-                archive,
-                ..
-            } => {
-                self.phases.enter(PhaseType::UploadArtifacts, time);
-                self.collected
-                    .insert(index, Collected::Complete { name, archive });
-            }
-            Event::ArtifactFailed { index, context } => {
-                self.phases.enter(PhaseType::UploadArtifacts, time);
-                self.collected.insert(index, Collected::Failed(context));
-            }
-            Event::ReportStaged {
-                index,
-                group,
-                format,
-                discovered,
-                files,
-                problem,
-            } => {
-                self.phases.enter(PhaseType::UploadArtifacts, time);
-                let report = StagedReport {
-                    group,
-                    format,
-                    discovered,
-                    files,
-                    problem,
-                };
-                self.staged.insert(index, report);
-            }
-            Event::CacheRestored { entry } => self.restored_cache = Some(entry),
-            Event::CacheSaved { entry, .. } => self.saved_cache = Some(entry),
-            Event::Ended { status, upload } => self.ended = Some(Ended { status, upload }),
-            Event::CommandStarted { phase, command, .. } => {
-                self.commands.push(CommandRecord {
-                    phase: phase.into(),
-                    command,
-                    ended: None,
-                });
-            }
-            Event::CommandEnded { exit, usage } => self.command_ended(exit, usage),
-            // Whom it concerns gets it from the sink.
-            Event::Paused(_) | Event::Resumed { .. } => {}
+    /// Learns something, and keeps it for a process that takes the build up.
+    fn learn(&mut self, entry: Entry) -> Result<(), ChronicleError> {
+        if let Some(chronicle) = &mut self.chronicle {
+            chronicle.add(&entry)?;
         }
+        self.learnt.learn(entry);
+        Ok(())
     }
 
-    fn command_ended(&mut self, exit: Exit, usage: CommandUsage) {
-        if let Some(command) = self.commands.last_mut() {
-            command.ended = Some((exit, usage));
-        }
+    /// Enters a phase, as of now.
+    pub(super) fn enter(&mut self, phase: PhaseType) -> Result<(), Abort> {
+        Ok(self.learn(entered(phase, Timestamp::now()))?)
+    }
+
+    /// Leaves the present phase, as of now.
+    pub(super) fn leave_as(&mut self, status: Status, context: Option<PhaseContext>) {
+        self.learnt.phases.leave(status, context, Timestamp::now());
+    }
+
+    /// What is known so far.
+    pub(super) fn learnt(&self) -> &Learnt {
+        &self.learnt
+    }
+
+    /// Remembers that an artifact is stored, so that nobody stores it again.
+    pub(super) fn store(&mut self, index: usize, artifact: Artifact) -> Result<(), Abort> {
+        Ok(self.learn(Entry::Stored { index, artifact })?)
+    }
+
+    /// Deals with all records there are of an executor that is dead. It is right to be so if it has
+    /// ended the build.
+    pub(super) async fn read_to_the_end(&mut self, death: Abort) -> Result<(), Abort> {
+        self.drain().await?;
+        if self.has_ended() { Ok(()) } else { Err(death) }
     }
 
     /// Whether the executor is through.
     pub(super) fn has_ended(&self) -> bool {
-        self.ended.is_some()
+        self.learnt.ended.is_some()
     }
 
     /// How the executor left the build.
     pub(super) fn ended(&self) -> Result<Ended, Abort> {
-        self.ended
+        self.learnt
+            .ended
             .ok_or_else(|| anyhow::anyhow!("the executor has not ended the build").into())
     }
 
     /// Leaves the present phase as the abort says.
     pub(super) fn leave(&mut self, abort: &Abort) {
         let (status, context) = abort.phase_end();
-        self.phases.leave(status, context, Timestamp::now());
+        self.learnt.phases.leave(status, context, Timestamp::now());
     }
 
     /// Leaves the present phase as the abort says, in the record and in the log.
     pub(super) async fn abort(&mut self, abort: &Abort) {
         self.leave(abort);
-        let phase = self.phases.current();
+        let phase = self.learnt.phases.current();
         let (status, Some(context)) = abort.phase_end() else {
             return;
         };
@@ -284,8 +293,10 @@ impl<'a> Journal<'a> {
 
     /// Enters `FINALIZING`, unless the build never got as far or was cut off.
     pub(super) fn finalizing(&mut self) {
-        if self.phases.reaches_finalizing() {
-            self.phases.enter(PhaseType::Finalizing, Timestamp::now());
+        if self.learnt.phases.reaches_finalizing() {
+            self.learnt
+                .phases
+                .enter(PhaseType::Finalizing, Timestamp::now());
         }
     }
 
@@ -294,11 +305,14 @@ impl<'a> Journal<'a> {
         Ok(self.drain().await?)
     }
 
-    /// Ends the build.
+    /// Ends the build. Its record is kept in the file `outcome`, if there is a place for it, before
+    /// anybody is told.
     pub(super) fn close(
         mut self,
         request: &BuildRequest,
         ended: Result<Finished, Abort>,
+        logs: Option<LogsLocation>,
+        outcome: Option<&Path>,
     ) -> Outcome {
         let (finished, abort) = match ended {
             Ok(finished) => (finished, None),
@@ -318,23 +332,34 @@ impl<'a> Journal<'a> {
             build_number: request.build_number,
             build_complete: true,
             build_status: finished.status,
-            start_time: self.phases.start_time(),
+            start_time: self.learnt.phases.start_time(),
             end_time,
-            phases: self.phases.complete(end_time),
-            exported_environment_variables: self.exported,
+            phases: self.learnt.phases.complete(end_time),
+            exported_environment_variables: self.learnt.exported,
             artifacts: finished.artifacts,
             report_arns: reports().map(|report| report.arn.clone()).collect(),
             reports: reports().cloned().collect(),
+            logs,
         };
+        if let Some(Err(error)) = outcome.map(|path| state_file::write(path, &build)) {
+            tracing::warn!("the outcome of build {} is not kept: {error}", build.id);
+        }
         if let Err(error) = self.sink.finished(&build) {
             not_shown(&error, &mut self.told_not_shown);
         }
         Outcome {
             build,
-            commands: self.commands,
+            commands: self.learnt.commands,
             reports: finished.reports,
             abort,
         }
+    }
+}
+
+fn entered(phase: PhaseType, time: Timestamp) -> Entry {
+    Entry::Entered {
+        phase,
+        time_micros: time.as_microsecond(),
     }
 }
 

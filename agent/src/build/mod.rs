@@ -6,27 +6,32 @@
 mod abort;
 mod cache;
 mod checkout;
+mod chronicle;
+mod ending;
 mod environment;
 mod execute;
 mod journal;
+mod kept;
+mod learnt;
 mod pause;
 mod phases;
 mod plan;
+mod premises;
 pub mod preview;
 mod provision;
 mod publish;
+mod recover;
 mod report;
 mod resolve;
 mod runtimes;
 
 use executor::protocol::{CommandUsage, Exit};
-use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use crate::cache::LocalCache;
 use crate::config::Config;
 use crate::credentials::Aws;
-use crate::data_directory::{BuildDirectory, DataDirectory};
+use crate::data_directory::DataDirectory;
 use crate::docker::Engine;
 use crate::logs::{AgentLog, LogSink};
 use crate::model::{Artifact, Build, BuildRequest, DetailedReport, PhaseType, Status};
@@ -35,7 +40,9 @@ pub use abort::Abort;
 pub use environment::Origin;
 use journal::Journal;
 pub use pause::{FindError, PausedBuild, ResumeError};
+use premises::Premises;
 pub(crate) use provision::remove_as_root;
+pub use recover::{NotBegun, RecoverError, is_recoverable, recover};
 pub use resolve::{RejectedBuildspec, ResolveError};
 
 /// What the steps need of the world, chosen once.
@@ -96,38 +103,29 @@ pub async fn run(
     stop: &CancellationToken,
 ) -> Outcome {
     let mut journal = Journal::new(sink);
-    let ended = match tools.data.create_build(request.id.uuid) {
-        Ok(directory) => {
-            let mut ended = steps(request, tools, &directory, &mut journal, stop).await;
-            if let Err(abort) = &ended {
-                journal.abort(abort).await;
-            }
-            journal.finalizing();
-            // Not a step: whatever happened, the container and the workspace have to go.
-            if let Err(error) = provision::release(request, tools, &directory).await {
-                journal.leave(&error);
-                ended = ended.and(Err(error));
-            }
-            ended
+    match Box::pin(Premises::of_new_build(request, tools)).await {
+        Ok(premises) => {
+            let ended = steps(request, tools, &premises, &mut journal, stop).await;
+            ending::conclude(request, tools, premises, journal, ended).await
         }
         Err(error) => {
-            let abort = error.into();
+            let abort = Abort::Fault(error);
             journal.leave(&abort);
-            Err(abort)
+            journal.close(request, Err(abort), None, None)
         }
-    };
-    journal.close(request, ended)
+    }
 }
 
 /// What a build goes through, in order.
 async fn steps(
     request: &BuildRequest,
     tools: &Tools,
-    directory: &BuildDirectory,
+    premises: &Premises,
     journal: &mut Journal<'_>,
     stop: &CancellationToken,
 ) -> Result<Finished, Abort> {
-    let mut log = journal.start(directory.spool())?;
+    let directory = &premises.directory;
+    let mut log = journal.start(&premises.spool, &directory.chronicle())?;
     let checkout = checkout::Checkout::choose(request, directory)?;
     let caches = cache::scope(request, tools)?;
     let places = provision::Places {
@@ -140,9 +138,7 @@ async fn steps(
         checkout::fetch(request, &checkout, stop),
     );
     let container = container?;
-    journal
-        .phases
-        .enter(PhaseType::DownloadSource, Timestamp::now());
+    journal.enter(PhaseType::DownloadSource)?;
     opening_lines(&mut log, &checkout)?;
     fetched?;
     let buildspec = resolve::buildspec(request, directory, &checkout, &mut log)?;
@@ -160,20 +156,35 @@ async fn steps(
         next: log.next(),
     };
     let plan = plan::of(request, &buildspec, &checkout, given);
+    kept::keep_order(directory, &buildspec, &plan)?;
     execute::run(&container, &plan, journal, stop).await?;
-    let log = journal.resume().await?;
     let upload = publish::Upload {
         request,
         buildspec: &buildspec,
         plan: &plan,
         directory,
     };
+    harvest(&upload, tools, journal).await
+}
+
+/// What follows once the executor is through: what the build yields goes to where it is wanted.
+async fn harvest(
+    upload: &publish::Upload<'_>,
+    tools: &Tools,
+    journal: &mut Journal<'_>,
+) -> Result<Finished, Abort> {
+    let publish::Upload {
+        request, directory, ..
+    } = *upload;
+    let log = journal.resume().await?;
     // What was collected lies outside the container.
-    let (removed, finished) =
-        tokio::join!(container.remove(), publish::upload(&upload, journal, log));
+    let (removed, finished) = tokio::join!(
+        provision::remove(request, tools),
+        publish::upload(upload, journal, log)
+    );
     removed?;
-    if let Some(scope) = &caches {
-        cache::settle(scope, request, tools, directory, journal).await;
+    if let Some(scope) = cache::scope(request, tools)? {
+        cache::settle(&scope, request, tools, directory, journal).await;
     }
     finished
 }

@@ -14,13 +14,25 @@ impl Phases {
     /// A build that was submitted and found a place at once: it is in `PROVISIONING`.
     pub(super) fn provisioning() -> Self {
         let now = Timestamp::now();
-        let mut phases = Self {
-            entered: Vec::new(),
-        };
+        let mut phases = Self::none();
         phases.enter(PhaseType::Submitted, now);
         phases.enter(PhaseType::Queued, now);
         phases.enter(PhaseType::Provisioning, now);
         phases
+    }
+
+    /// No phase at all.
+    pub(super) fn none() -> Self {
+        Self {
+            entered: Vec::new(),
+        }
+    }
+
+    /// Every phase with the time at which it was entered.
+    pub(super) fn entered(&self) -> impl Iterator<Item = (PhaseType, Timestamp)> {
+        self.entered
+            .iter()
+            .map(|phase| (phase.phase_type, phase.start_time))
     }
 
     /// The present phase.

@@ -30,6 +30,12 @@ const CONNECT_INTERVAL: Duration = Duration::from_millis(2);
 /// Processes and threads a build may have for each of its processors.
 const PROCESSES_PER_PROCESSOR: u32 = 2048;
 
+/// Exit code of a container that SIGKILL has ended.
+const KILLED: i32 = 128 + 9;
+
+/// Exit code that the engine gives to containers that were gone when it came back.
+const LOST: i32 = 255;
+
 /// More of the executor's last words is not read, in bytes.
 const FAILURE_LIMIT: usize = 4096;
 
@@ -84,6 +90,28 @@ pub(super) async fn start(
         control,
         channel,
         entrypoint,
+        privileged: request.privileged_mode,
+    })
+}
+
+/// Joins the container of a build again whose agent died.
+pub(super) async fn rejoin(
+    request: &BuildRequest,
+    tools: &Tools,
+    directory: &BuildDirectory,
+) -> Result<Provisioned, Abort> {
+    let name = ContainerName::of_build(request.id.uuid);
+    let container = tools.engine.container(name);
+    let channel = directory.channel();
+    let control = tokio::select! {
+        control = connect(&channel) => control?,
+        exit = container.wait() => return Err(death(exit?, &channel)),
+    };
+    Ok(Provisioned {
+        container,
+        control,
+        channel,
+        entrypoint: Vec::new(),
         privileged: request.privileged_mode,
     })
 }
@@ -284,21 +312,34 @@ fn death(exit: ContainerExit, channel: &Path) -> Abort {
             "Build container found dead before completing the build. Build container died because it was out of memory"
                 .to_owned()
         }
+        KILLED => format!(
+            "Build container found dead before completing the build (exit code {KILLED}): it was killed, by `docker kill` or by the end of the engine or of the machine"
+        ),
+        LOST => format!(
+            "Build container found dead before completing the build (exit code {LOST}): the engine lost it, as after a crash of the engine or of the machine"
+        ),
         code => format!("Build container found dead before completing the build (exit code {code})"),
     };
     Abort::Fault(anyhow::Error::msg(cause))
 }
 
-/// Removes all that a build left on this machine.
+/// Ends the container of a build with all its processes.
+pub(super) async fn remove(request: &BuildRequest, tools: &Tools) -> Result<(), DockerError> {
+    let name = ContainerName::of_build(request.id.uuid);
+    tools.engine.remove_container(&name.to_string()).await
+}
+
+/// Ends the container of a build, and removes what only a build needs that still runs.
 pub(super) async fn release(
     request: &BuildRequest,
     tools: &Tools,
     directory: &BuildDirectory,
 ) -> Result<(), Abort> {
-    let name = ContainerName::of_build(request.id.uuid);
-    tools.engine.remove_container(&name.to_string()).await?;
-    if directory.remove()? == Removal::NeedsRoot {
-        remove_as_root(request.id.uuid, &request.image, tools, directory.path()).await?;
+    remove(request, tools).await?;
+    for tree in directory.workspace() {
+        if directory.remove_tree(&tree)? == Removal::NeedsRoot {
+            remove_as_root(request.id.uuid, &request.image, tools, &tree).await?;
+        }
     }
     Ok(())
 }

@@ -4,9 +4,9 @@ use std::io;
 
 use buildspec_parser::Buildspec;
 use executor::protocol::{Plan, channel};
-use jiff::Timestamp;
 
-use super::journal::{Collected, Journal};
+use super::journal::Journal;
+use super::learnt::Collected;
 use super::report::{self, Reported};
 use super::{Abort, Finished};
 use crate::artifacts;
@@ -45,9 +45,7 @@ pub(super) async fn upload(
             reports: Vec::new(),
         });
     }
-    journal
-        .phases
-        .enter(PhaseType::UploadArtifacts, Timestamp::now());
+    journal.enter(PhaseType::UploadArtifacts)?;
     let Reported { reports, failure } = report::reports(upload, journal, &mut log).await?;
     let (stored, failed) = artifacts(upload, journal, &mut log).await?;
     // The first failure is the one reported.
@@ -61,9 +59,7 @@ pub(super) async fn upload(
     log.phase_complete(PhaseType::UploadArtifacts.name(), status, &context)?;
     drop(log);
     journal.show_rest().await?;
-    journal
-        .phases
-        .leave(status, Some(context), Timestamp::now());
+    journal.leave_as(status, Some(context));
     let status = if ended.status == Status::Succeeded {
         status
     } else {
@@ -79,17 +75,24 @@ pub(super) async fn upload(
 /// Stores all artifacts that it can: those stored, and the first failure.
 async fn artifacts(
     upload: &Upload<'_>,
-    journal: &Journal<'_>,
+    journal: &mut Journal<'_>,
     log: &mut AgentLog,
 ) -> Result<(Vec<Artifact>, Option<PhaseContext>), Abort> {
     let mut failure = unmatched(upload, log)?;
     let mut stored = Vec::new();
     for (index, artifact) in upload.plan.artifacts.iter().enumerate() {
-        let Some(collected) = journal.collected.get(&index) else {
+        if let Some(artifact) = journal.learnt().stored.get(&index) {
+            stored.push(artifact.clone());
+            continue;
+        }
+        let Some(collected) = journal.learnt().collected.get(&index) else {
             continue;
         };
         match store(upload, index, artifact.identifier.as_deref(), collected).await? {
-            Ok(artifact) => stored.push(artifact),
+            Ok(artifact) => {
+                journal.store(index, artifact.clone())?;
+                stored.push(artifact);
+            }
             Err(context) => failure = failure.or(Some(context)),
         }
     }

@@ -7,7 +7,8 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::Abort;
-use super::journal::{Journal, StagedReport};
+use super::journal::Journal;
+use super::learnt::StagedReport;
 use super::publish::Upload;
 use crate::logs::AgentLog;
 use crate::model::{DetailedReport, PhaseContext, Report, ReportStatus, ReportType};
@@ -31,7 +32,7 @@ pub(super) async fn reports(
 ) -> Result<Reported, Abort> {
     let mut reported = Reported::default();
     let mut failures = Vec::new();
-    for (index, staged) in &journal.staged {
+    for (index, staged) in &journal.learnt().staged {
         let (report, problems) = read(upload, *index, staged).await?;
         let mut line = format!("Report {}", report.report.headline());
         if !problems.is_empty() {

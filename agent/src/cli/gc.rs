@@ -13,13 +13,17 @@ use crate::worker::housekeeping;
 /// Removes containers and workspaces whose agent died, and caches for which there is no room
 ///
 /// Finds leftovers by their labels and by the locks that living agents hold. Touches nothing that
-/// belongs to a running build or to another data directory. Of the caches those go that were not used
-/// for the longest time, until the others are within `cache.limit_mib`.
+/// belongs to a running build or to another data directory, and leaves builds that `recover` can take
+/// up for 24 hours since anything happened to them. Of the caches those go that were not used for the
+/// longest time, until the others are within `cache.limit_mib`.
 #[derive(Debug, Args)]
 pub(super) struct GcArgs {
     /// Only say what would be removed
     #[arg(long)]
     dry_run: bool,
+    /// Remove builds that `recover` can take up too
+    #[arg(long)]
+    all: bool,
     /// Print one JSON object for each leftover build
     #[arg(long)]
     json: bool,
@@ -32,7 +36,8 @@ pub(super) async fn run(args: GcArgs, global: &GlobalArgs) -> Result<Exit, Failu
         .await
         .map_err(Failure::fault)?
     {
-        if !args.dry_run {
+        let is_kept = !args.all && leftover.is_awaited();
+        if !args.dry_run && !is_kept {
             housekeeping::remove(&leftover, &tools, &tools.config.image)
                 .await
                 .map_err(Failure::fault)?;
@@ -43,11 +48,14 @@ pub(super) async fn run(args: GcArgs, global: &GlobalArgs) -> Result<Exit, Failu
                 "build": leftover.build.to_string(),
                 "containers": leftover.containers.iter().map(|container| &container.id).collect::<Vec<_>>(),
                 "directory": leftover.has_directory(),
-                "removed": !args.dry_run,
+                "recoverable": leftover.is_awaited(),
+                "removed": !args.dry_run && !is_kept,
             });
             let _ = writeln!(output, "{line}");
         } else {
-            let verb = if args.dry_run {
+            let verb = if is_kept {
+                "kept for `recover`:"
+            } else if args.dry_run {
                 "would remove"
             } else {
                 "removed"

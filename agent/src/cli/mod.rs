@@ -13,6 +13,7 @@ mod lint;
 mod man;
 mod mask_check;
 mod plan;
+mod recover;
 mod resume;
 mod retry;
 mod run;
@@ -92,6 +93,7 @@ enum Command {
     Resume(resume::ResumeArgs),
     Server(Box<server::ServerArgs>),
     Keys(keys::KeysArgs),
+    Recover(recover::RecoverArgs),
     Gc(gc::GcArgs),
     Completions(completions::CompletionsArgs),
     Man(man::ManArgs),
@@ -114,6 +116,7 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Resume(args) => Box::pin(resume::run(args, &cli.global)).await,
         Command::Server(args) => Box::pin(server::run(*args, &cli.global)).await,
         Command::Keys(args) => Box::pin(keys::run(args, &cli.global)).await,
+        Command::Recover(args) => Box::pin(recover::run(args, &cli.global)).await,
         Command::Gc(args) => gc::run(args, &cli.global).await,
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => man::run(args),

@@ -144,7 +144,7 @@ fn write_reports(directory: &Path, reports: &[DetailedReport]) -> anyhow::Result
 }
 
 /// Says on standard error how the build ended, and gives the exit code.
-fn report(outcome: Outcome, json: bool) -> Exit {
+pub(super) fn report(outcome: Outcome, json: bool) -> Exit {
     let Outcome { build, abort, .. } = outcome;
     let exit = exit(&build, abort.as_ref());
     match abort {

@@ -4,6 +4,7 @@ use std::fs::{self, File, Permissions};
 use std::io;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use executor::protocol::channel;
 use executor::removal::remove_tree;
@@ -85,6 +86,17 @@ impl BuildDirectory {
         &self.path
     }
 
+    /// When anything in it was last made, renamed or written to, as far as its first level tells.
+    pub fn last_change(&self) -> Option<SystemTime> {
+        let entries = fs::read_dir(&self.path).ok()?;
+        // The lock is taken anew by everybody who only looks.
+        let entries = entries
+            .flatten()
+            .filter(|entry| entry.file_name() != "lock");
+        let times = entries.filter_map(|entry| entry.metadata().ok()?.modified().ok());
+        times.max()
+    }
+
     /// What the agent and the executor exchange.
     pub fn channel(&self) -> PathBuf {
         Self::channel_in(&self.path)
@@ -98,6 +110,36 @@ impl BuildDirectory {
     /// The spool, inside the channel.
     pub fn spool(&self) -> PathBuf {
         self.channel().join(channel::SPOOL)
+    }
+
+    /// What was asked for.
+    pub fn request(&self) -> PathBuf {
+        self.path.join("request.json")
+    }
+
+    /// What the executor was told to do.
+    pub fn order(&self) -> PathBuf {
+        self.path.join("order.json")
+    }
+
+    /// How the build ended.
+    pub fn outcome(&self) -> PathBuf {
+        self.path.join("outcome.json")
+    }
+
+    /// The log, packed for S3.
+    pub fn packed_log(&self) -> PathBuf {
+        self.path.join("log.gz")
+    }
+
+    /// What the readers of the spool remember.
+    pub fn readers(&self) -> PathBuf {
+        self.path.join("readers")
+    }
+
+    /// What happened in the build so far.
+    pub fn chronicle(&self) -> PathBuf {
+        self.path.join("chronicle.jsonl")
     }
 
     /// The collected artifact with this index in the plan, inside the channel.
@@ -129,13 +171,34 @@ impl BuildDirectory {
         self.path.join("output")
     }
 
+    /// What only a build needs that still runs or publishes: the largest part of the directory.
+    pub fn workspace(&self) -> Vec<PathBuf> {
+        let channel = self.channel();
+        vec![
+            self.output(),
+            self.readonly(),
+            channel.join(channel::ARTIFACTS),
+            channel.join(channel::REPORTS),
+            channel.join(channel::CACHE),
+        ]
+    }
+
+    /// Removes a part of the directory, as far as this user may.
+    pub fn remove_tree(&self, tree: &Path) -> Result<Removal, DirectoryError> {
+        remove(tree)
+    }
+
     /// Removes the directory and all that is in it, as far as this user may.
     pub fn remove(&self) -> Result<Removal, DirectoryError> {
-        match remove_tree(&self.path) {
-            Ok(()) => Ok(Removal::Complete),
-            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(Removal::NeedsRoot),
-            Err(error) => Err(DirectoryError::new("remove directory", &self.path)(error)),
-        }
+        remove(&self.path)
+    }
+}
+
+fn remove(tree: &Path) -> Result<Removal, DirectoryError> {
+    match remove_tree(tree) {
+        Ok(()) => Ok(Removal::Complete),
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(Removal::NeedsRoot),
+        Err(error) => Err(DirectoryError::new("remove directory", tree)(error)),
     }
 }
 

@@ -7,6 +7,8 @@
 //! <data>/vault.key                 the key that seals secrets in the store
 //! <data>/audit.jsonl               who changed what through the API
 //! <data>/builds/<uuid>/lock        held by the agent process that looks after the build
+//!                      *.json, chronicle.jsonl, readers/
+//!                                  what whoever takes the build up has to know
 //!                      channel/    spool, control socket, collected artifacts
 //!                      readonly/   the container's /codebuild/readonly
 //!                      output/     the container's /codebuild/output, with the source
@@ -124,12 +126,17 @@ impl DataDirectory {
 
     /// The directory of a build.
     pub fn build_path(&self, build: Uuid) -> PathBuf {
-        self.root.join("builds").join(build.to_string())
+        self.builds_directory().join(build.to_string())
+    }
+
+    /// The directory of all builds' directories.
+    pub fn builds_directory(&self) -> PathBuf {
+        self.root.join("builds")
     }
 
     /// The builds that have a directory.
     pub fn builds(&self) -> Result<Vec<Uuid>, DirectoryError> {
-        let builds = self.root.join("builds");
+        let builds = self.builds_directory();
         let entries =
             fs::read_dir(&builds).map_err(DirectoryError::new("read directory", &builds))?;
         let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());

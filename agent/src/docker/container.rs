@@ -99,6 +99,14 @@ impl Engine {
         Ok(container)
     }
 
+    /// The container of this name, whether it exists or not.
+    pub fn container(&self, name: ContainerName) -> BuildContainer {
+        BuildContainer {
+            engine: self.clone(),
+            name,
+        }
+    }
+
     /// Removes a container with all its processes. One that does not exist is removed already.
     pub async fn remove_container(&self, name: &str) -> Result<(), DockerError> {
         let options = RemoveContainerOptions {
@@ -188,6 +196,11 @@ impl BuildContainer {
         let code = match answers.next().await {
             Some(Ok(answer)) => answer.status_code,
             Some(Err(ClientError::DockerContainerWaitError { code, .. })) => code,
+            Some(Err(error)) if is_not_found(&error) => {
+                return Err(DockerError::NoContainer {
+                    name: self.name.to_string(),
+                });
+            }
             Some(Err(error)) => {
                 return Err(DockerError::request(format!(
                     "wait for container {}",

@@ -37,6 +37,12 @@ pub enum DockerError {
         /// The engine's words.
         message: String,
     },
+    /// The container does not exist.
+    #[error("container {name} does not exist any more: somebody removed it")]
+    NoContainer {
+        /// Its name.
+        name: String,
+    },
     /// A request was refused.
     #[error("cannot {operation}")]
     Request {
@@ -65,7 +71,7 @@ impl DockerError {
                  `docker`, or name another engine with DOCKER_HOST",
             ),
             Self::Pull { .. } => Some("check the image's name, or build or pull it beforehand"),
-            Self::Request { .. } => None,
+            Self::NoContainer { .. } | Self::Request { .. } => None,
         }
     }
 }

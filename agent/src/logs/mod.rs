@@ -1,19 +1,27 @@
-//! The log of a build: written to its spool, followed from there, shown.
+//! The log of a build: written to its spool, followed from there, shown and delivered.
 
+mod cloudwatch;
+mod delivery;
+mod follower;
 mod kept;
 mod lines;
 mod prelude;
-mod spool_follower;
+mod s3;
+mod spool;
 mod terminal;
 
 use executor::protocol::Event;
 
 use crate::model::Build;
 
+pub use cloudwatch::{CloudWatchShipper, LogStream};
+pub use delivery::{Delivered, Delivery, DeliveryError};
+pub use follower::{Batch, FollowError, SpoolFollower};
 pub use kept::{KeptEvent, KeptLog, KeptLogs, KeptPage, KeptStream};
 pub use prelude::AgentLog;
-pub use spool_follower::{Batch, FollowError, SpoolFollower};
-pub use terminal::{JsonSink, TextSink};
+pub use s3::{LogEncryption, LogObject, S3Shipper};
+pub use spool::{Mark, ReaderName, Spool, SpoolReader};
+pub use terminal::{JsonSink, NoSink, TextSink};
 
 /// A place to which a build's log goes, record by record, in order.
 pub trait LogSink: Send + Sync {

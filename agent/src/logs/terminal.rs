@@ -13,7 +13,7 @@ use crate::model::Build;
 #[derive(Debug)]
 pub struct TextSink<W>(W);
 
-impl<W: Write + Send> TextSink<W> {
+impl<W: Write + Send + Sync> TextSink<W> {
     /// Writes to `output`.
     pub fn new(output: W) -> Self {
         Self(output)
@@ -35,10 +35,29 @@ impl<W: Write + Send + Sync> LogSink for TextSink<W> {
     }
 }
 
+/// Shows nothing.
+#[derive(Debug, Clone, Copy)]
+pub struct NoSink;
+
+impl LogSink for NoSink {
+    fn log(&mut self, _time_micros: u64, _bytes: &[u8]) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn event(&mut self, _time_micros: u64, _event: &Event) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn finished(&mut self, _build: &Build) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 /// Writes one JSON object a line: log lines, events, and at the end the build.
 #[derive(Debug)]
 pub struct JsonSink<W> {
     output: W,
+    only_builds: bool,
     lines: Lines,
     line_micros: u64,
 }
@@ -52,13 +71,22 @@ enum JsonLine<'a> {
     Build { build: &'a Build },
 }
 
-impl<W: Write + Send> JsonSink<W> {
+impl<W: Write + Send + Sync> JsonSink<W> {
     /// Writes to `output`.
     pub fn new(output: W) -> Self {
         Self {
             output,
+            only_builds: false,
             lines: Lines::default(),
             line_micros: 0,
+        }
+    }
+
+    /// Writes to `output`, and there the build only.
+    pub fn of_builds(output: W) -> Self {
+        Self {
+            only_builds: true,
+            ..Self::new(output)
         }
     }
 }
@@ -71,6 +99,9 @@ fn write_line(output: &mut impl Write, line: &JsonLine<'_>) -> io::Result<()> {
 
 impl<W: Write + Send + Sync> LogSink for JsonSink<W> {
     fn log(&mut self, time_micros: u64, bytes: &[u8]) -> io::Result<()> {
+        if self.only_builds {
+            return Ok(());
+        }
         self.line_micros = time_micros;
         let timestamp = time_micros / 1000;
         self.lines.push(bytes, |message| {
@@ -80,6 +111,9 @@ impl<W: Write + Send + Sync> LogSink for JsonSink<W> {
     }
 
     fn event(&mut self, time_micros: u64, event: &Event) -> io::Result<()> {
+        if self.only_builds {
+            return Ok(());
+        }
         let timestamp = time_micros / 1000;
         write_line(&mut self.output, &JsonLine::Event { timestamp, event })?;
         self.output.flush()

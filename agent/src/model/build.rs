@@ -1,13 +1,13 @@
 //! The record of a build (API, `Build` and `BuildPhase`).
 
 use jiff::Timestamp;
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{BuildId, PhaseContext, Report, Status};
+use super::{BuildId, LogsLocation, PhaseContext, Report, Status, moment};
 
 /// What is known of a build once it is over. Serialises as the API's `Build`; members for which
 /// there is no value are left out.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Build {
     /// `project:uuid`.
@@ -19,10 +19,10 @@ pub struct Build {
     /// How it ended.
     pub build_status: Status,
     /// When it was submitted.
-    #[serde(serialize_with = "seconds")]
+    #[serde(serialize_with = "seconds", deserialize_with = "from_seconds")]
     pub start_time: Timestamp,
     /// When it was over.
-    #[serde(serialize_with = "seconds")]
+    #[serde(serialize_with = "seconds", deserialize_with = "from_seconds")]
     pub end_time: Timestamp,
     /// Its phases, in order.
     pub phases: Vec<BuildPhase>,
@@ -34,10 +34,13 @@ pub struct Build {
     pub report_arns: Vec<String>,
     /// The reports themselves, which the API gives by their ARNs.
     pub reports: Vec<Report>,
+    /// Where its log is, if it leaves this machine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub logs: Option<LogsLocation>,
 }
 
 /// One phase of a build.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct BuildPhase {
     /// Which phase.
@@ -46,25 +49,22 @@ pub struct BuildPhase {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub phase_status: Option<Status>,
     /// When it was entered.
-    #[serde(serialize_with = "seconds")]
+    #[serde(serialize_with = "seconds", deserialize_with = "from_seconds")]
     pub start_time: Timestamp,
     /// When it was left; `COMPLETED` never is.
-    #[serde(
-        skip_serializing_if = "Option::is_none",
-        serialize_with = "optional_seconds"
-    )]
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "moment")]
     pub end_time: Option<Timestamp>,
     /// Its length in whole seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub duration_in_seconds: Option<i64>,
     /// Why it ended as it did: one empty context for a good phase from `PROVISIONING` on, none for
     /// the phases before it and for a stopped one.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub contexts: Vec<PhaseContext>,
 }
 
 /// The phases of a build, in the order in which they come (API, `BuildPhaseType`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum PhaseType {
     /// The request was accepted.
@@ -124,7 +124,7 @@ impl From<executor::protocol::Phase> for PhaseType {
 }
 
 /// A variable of the buildspec's `exported-variables` and its value after `POST_BUILD`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ExportedVariable {
     /// Its name.
     pub name: String,
@@ -133,7 +133,7 @@ pub struct ExportedVariable {
 }
 
 /// A stored artifact.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Artifact {
     /// Identifier of a secondary artifact; the primary one has none.
@@ -152,24 +152,44 @@ pub struct Artifact {
 }
 
 /// Times are JSON numbers: seconds since 1970, whole milliseconds.
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "milliseconds of this age fit a double exactly"
-)]
 pub(super) fn seconds<S: Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_f64(time.as_millisecond() as f64 / 1000.0)
+    serializer.serialize_f64(moment::seconds(*time))
 }
 
-#[expect(
-    clippy::ref_option,
-    reason = "serde hands over a reference to the field"
-)]
-fn optional_seconds<S: Serializer>(
-    time: &Option<Timestamp>,
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
-    match time {
-        Some(time) => seconds(time, serializer),
-        None => serializer.serialize_none(),
+/// Reads what [`seconds`] writes.
+pub(super) fn from_seconds<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Timestamp, D::Error> {
+    let time = moment::deserialize(deserializer)?;
+    time.ok_or_else(|| serde::de::Error::custom("a time is missing"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_phase_is_read_as_it_was_written() {
+        let at = |millis| Timestamp::from_millisecond(millis).unwrap();
+        let ended = BuildPhase {
+            phase_type: PhaseType::Build,
+            phase_status: Some(Status::Failed),
+            start_time: at(1_700_000_000_123),
+            end_time: Some(at(1_700_000_001_999)),
+            duration_in_seconds: Some(1),
+            contexts: vec![PhaseContext::new("CODE", "why")],
+        };
+        let last = BuildPhase {
+            phase_type: PhaseType::Completed,
+            phase_status: None,
+            end_time: None,
+            duration_in_seconds: None,
+            contexts: Vec::new(),
+            ..ended.clone()
+        };
+        for phase in [ended, last] {
+            let json = serde_json::to_string(&phase).unwrap();
+            assert_eq!(serde_json::from_str::<BuildPhase>(&json).unwrap(), phase);
+        }
     }
 }

@@ -33,7 +33,9 @@ pub use environment::{
 };
 pub use executor::protocol::{PhaseContext, Status};
 pub use identifiers::{BuildId, InvalidBuildId, InvalidName, ProjectName};
-pub use logs_config::{CloudWatchLogsConfig, LogsConfig, LogsStatus, S3LogsConfig};
+pub use logs_config::{
+    CloudWatchLogsConfig, LogDelivery, LogsConfig, LogsLocation, LogsStatus, S3LogsConfig,
+};
 pub use moment::seconds;
 pub use overrides::{Overrides, OverridesError};
 pub use project::{

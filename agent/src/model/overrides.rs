@@ -180,7 +180,7 @@ impl Overrides {
     #[expect(clippy::too_many_lines, reason = "a table")]
     pub fn refuse_unsupported(&self) -> Result<(), OverridesError> {
         let not_yet = "";
-        let members: [(&'static str, bool, &'static str); 20] = [
+        let members = [
             (
                 "autoRetryLimitOverride",
                 self.auto_retry_limit.is_some(),
@@ -215,7 +215,6 @@ impl Overrides {
                 not_yet,
             ),
             ("insecureSslOverride", self.insecure_ssl.is_some(), not_yet),
-            ("logsConfigOverride", self.logs_config.is_some(), not_yet),
             (
                 "registryCredentialOverride",
                 self.registry_credential.is_some(),

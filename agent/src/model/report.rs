@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::build::seconds;
+use super::build::{from_seconds, seconds};
 
 /// One report of a build.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Report {
     /// `arn:aws:codebuild:REGION:ACCOUNT:report/GROUP:UUID`.
@@ -24,15 +24,15 @@ pub struct Report {
     /// How it stands.
     pub status: ReportStatus,
     /// When it was made.
-    #[serde(serialize_with = "seconds")]
+    #[serde(serialize_with = "seconds", deserialize_with = "from_seconds")]
     pub created: Timestamp,
     /// Whether cases or files were left out of the details; the summary counts them.
     pub truncated: bool,
     /// Summary of the cases, in a report of tests.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub test_summary: Option<TestSummary>,
     /// Summary of the files, in a report of coverage.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code_coverage_summary: Option<CoverageNumbers>,
 }
 
@@ -71,7 +71,7 @@ pub enum ReportType {
 }
 
 /// How a report stands (API, `ReportStatusType`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum ReportStatus {
     /// All tests passed, or the coverage was read.
@@ -94,7 +94,7 @@ impl ReportStatus {
 }
 
 /// How a test case ended (API, `TestCase.status`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum TestStatus {
     /// It passed.
@@ -121,7 +121,7 @@ impl TestStatus {
 }
 
 /// Summary of a report of tests (API, `TestReportSummary`).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TestSummary {
     /// Number of all cases.
@@ -133,7 +133,7 @@ pub struct TestSummary {
 }
 
 /// One test case (API, `TestCase`).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TestCase {
     /// The file it was read from, by its path in the container.
@@ -153,7 +153,7 @@ pub struct TestCase {
 }
 
 /// The numbers of a file's or a report's coverage (API, `CodeCoverageReportSummary`).
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CoverageNumbers {
     /// Part of the lines that is covered, 0 to 100; 0 without any.
@@ -171,7 +171,7 @@ pub struct CoverageNumbers {
 }
 
 /// Coverage of one file (API, `CodeCoverage`).
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CodeCoverage {
     /// Its path, as the report has it.
@@ -182,7 +182,7 @@ pub struct CodeCoverage {
 }
 
 /// A report with its details.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct DetailedReport {
     /// The report.

@@ -1,12 +1,14 @@
 //! Leftovers of agents that died: found by labels and locks, removed.
 //!
 //! A build belongs to a living agent for as long as somebody holds the lock of its directory.
-//! Containers of other data directories are other agents' business.
+//! Containers of other data directories are other agents' business. A build that can be taken up is
+//! none of the leftovers, for a while.
 
 use std::collections::BTreeMap;
 
 use uuid::Uuid;
 
+use super::recovery;
 use crate::build::{Tools, remove_as_root};
 use crate::cache::Trash;
 use crate::data_directory::{BuildDirectory, Removal};
@@ -27,6 +29,11 @@ impl Leftover {
     /// Whether there is a directory.
     pub fn has_directory(&self) -> bool {
         self.directory.is_some()
+    }
+
+    /// Whether the build can be taken up, and was left a short time ago.
+    pub fn is_awaited(&self) -> bool {
+        self.directory.as_ref().is_some_and(recovery::is_awaited)
     }
 }
 

@@ -9,6 +9,7 @@ pub mod housekeeping;
 mod leased;
 mod machine;
 mod outcomes;
+pub mod recovery;
 mod running;
 mod watching;
 

@@ -1,7 +1,7 @@
 //! Follows a spool as it grows: spool directory in, batches of records out.
 
-use std::fs::{self, File};
-use std::io::{self, Read};
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -25,8 +25,8 @@ const BATCHES: usize = 2;
 /// Records that arrived together.
 #[derive(Debug)]
 pub struct Batch {
-    /// The records, in order.
-    pub records: Vec<Record>,
+    /// The records in order, each with its place.
+    pub records: Vec<(Position, Record)>,
     /// Where a reader goes on that has dealt with them.
     pub end: Position,
 }
@@ -61,13 +61,25 @@ impl FollowError {
 #[derive(Debug)]
 pub struct SpoolFollower {
     batches: mpsc::Receiver<Result<Batch, FollowError>>,
-    /// Counts up when nobody writes any more.
-    finish: Arc<EventFd>,
+    position: Position,
+    finish: Finish,
+}
+
+/// Tells a follower that nobody writes any more.
+#[derive(Debug, Clone)]
+pub(super) struct Finish(Arc<EventFd>);
+
+impl Finish {
+    /// Lets the follower end with what is there.
+    pub(super) fn finish(&self) {
+        // Fails only for a counter that is full, which is as good.
+        let _ = self.0.write(1);
+    }
 }
 
 impl SpoolFollower {
-    /// Starts following from `position`. Segments are removed once they are read to their end.
-    pub fn start(spool: PathBuf, position: Position) -> io::Result<Self> {
+    /// Starts following from `position`.
+    pub(super) fn start(spool: PathBuf, position: Position) -> io::Result<(Self, Finish)> {
         let (sender, batches) = mpsc::channel(BATCHES);
         let finish = Arc::new(EventFd::from_flags(
             EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK,
@@ -85,19 +97,34 @@ impl SpoolFollower {
                 let _ = sender.blocking_send(Err(error));
             }
         });
-        Ok(Self { batches, finish })
+        let finish = Finish(finish);
+        let follower = Self {
+            batches,
+            position,
+            finish: finish.clone(),
+        };
+        Ok((follower, finish))
     }
 
     /// The next records; `None` at the end of a spool whose writer is known to be gone. Cancelling
     /// loses nothing.
     pub async fn next(&mut self) -> Option<Result<Batch, FollowError>> {
-        self.batches.recv().await
+        let batch = self.batches.recv().await;
+        if let Some(Ok(batch)) = &batch {
+            self.position = batch.end;
+        }
+        batch
     }
 
-    /// Says that nobody writes any more: [`next`](Self::next) then ends with what is there.
+    /// The end of what was given so far.
+    pub fn position(&self) -> Position {
+        self.position
+    }
+
+    /// Says that nobody writes any more, as far as this follower goes: [`next`](Self::next) then
+    /// ends with what is there.
     pub fn finish(&self) {
-        // Fails only for a counter that is full, which is as good.
-        let _ = self.finish.write(1);
+        self.finish.finish();
     }
 }
 
@@ -150,7 +177,7 @@ impl Follow {
                 return Ok(batch);
             }
             if read_bytes == 0 {
-                self.enter_next_segment()?;
+                self.enter_next_segment();
             }
         }
     }
@@ -159,7 +186,7 @@ impl Follow {
         let path = self.spool.join(segment_name(self.position.segment));
         let file = match &mut self.file {
             Some(file) => file,
-            none => match File::open(&path) {
+            none => match open_at(&path, self.position.offset) {
                 Ok(file) => none.insert(file),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
                 Err(error) => return Err(FollowError::read(&path)(error)),
@@ -177,10 +204,10 @@ impl Follow {
         let mut start = 0;
         while let Some((record, size)) = decode(&self.buffer[start..], self.position.sequence)? {
             start += size;
+            records.push((self.position, record));
             self.position.sequence += 1;
-            records.push(record);
+            self.position.offset += size as u64;
         }
-        self.position.offset += start as u64;
         self.buffer.drain(..start);
         Ok(Batch {
             records,
@@ -188,23 +215,23 @@ impl Follow {
         })
     }
 
-    fn enter_next_segment(&mut self) -> Result<(), FollowError> {
-        if !self.buffer.is_empty() {
-            return Err(SpoolError::Damaged {
-                expected: self.position.sequence,
-            }
-            .into());
-        }
-        let path = self.spool.join(segment_name(self.position.segment));
+    /// Bytes that are left over are a record that was cut by its writer's death. Were they anything
+    /// else, the next record would not have the number that is expected.
+    fn enter_next_segment(&mut self) {
+        self.buffer.clear();
         self.file = None;
-        fs::remove_file(&path).map_err(FollowError::read(&path))?;
         self.position = Position {
             segment: self.position.segment + 1,
             offset: 0,
             ..self.position
         };
-        Ok(())
     }
+}
+
+fn open_at(path: &Path, offset: u64) -> io::Result<File> {
+    let mut file = File::open(path)?;
+    file.seek(SeekFrom::Start(offset))?;
+    Ok(file)
 }
 
 /// Waits until something happens in the spool, or for a while.
@@ -223,6 +250,8 @@ fn wait(inotify: &Inotify, finish: &EventFd) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use executor::protocol::spool::Body;
 
     use super::*;
@@ -231,7 +260,7 @@ mod tests {
     async fn text(follower: &mut SpoolFollower) -> String {
         let mut text = Vec::new();
         while let Some(batch) = follower.next().await {
-            for record in batch.unwrap().records {
+            for (_, record) in batch.unwrap().records {
                 let Body::Log(bytes) = record.body else {
                     panic!("no event was written")
                 };
@@ -242,14 +271,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_two_writers_wrote_one_after_the_other_is_read_in_order_and_removed() {
+    async fn what_two_writers_wrote_one_after_the_other_is_read_in_order() {
         let spool = tempfile::tempdir().unwrap();
         let path = spool.path().to_owned();
-        let mut follower = SpoolFollower::start(path.clone(), Position::START).unwrap();
+        let (mut follower, _) = SpoolFollower::start(path.clone(), Position::START).unwrap();
         let mut first = AgentLog::start(path.clone(), 1, 0).unwrap();
         first.line("one").unwrap();
         let (segment, sequence) = first.next();
-        let mut second = AgentLog::start(path.clone(), segment, sequence).unwrap();
+        let mut second = AgentLog::start(path, segment, sequence).unwrap();
         second.line("two").unwrap();
         follower.finish();
         let text = text(&mut follower).await;
@@ -257,23 +286,62 @@ mod tests {
             text.find("one").unwrap() < text.find("two").unwrap(),
             "{text}"
         );
-        assert!(
-            !path.join(segment_name(1)).exists(),
-            "a segment that was read is removed"
-        );
     }
 
     #[tokio::test]
-    async fn a_record_that_was_cut_by_the_writers_death_is_left_out() {
+    async fn a_record_that_was_cut_by_its_writers_death_is_left_out() {
         let spool = tempfile::tempdir().unwrap();
         let mut log = AgentLog::start(spool.path().to_owned(), 1, 0).unwrap();
         log.line("whole").unwrap();
-        let segment = spool.path().join(segment_name(1));
-        let mut bytes = fs::read(&segment).unwrap();
+        let (segment, sequence) = log.next();
+        let path = spool.path().join(segment_name(1));
+        let mut bytes = fs::read(&path).unwrap();
         bytes.extend_from_slice(&bytes.clone()[..10]);
-        fs::write(&segment, bytes).unwrap();
-        let mut follower = SpoolFollower::start(spool.path().to_owned(), Position::START).unwrap();
+        fs::write(&path, bytes).unwrap();
+        let mut next = AgentLog::start(spool.path().to_owned(), segment, sequence).unwrap();
+        next.line("next").unwrap();
+        let (mut follower, _) =
+            SpoolFollower::start(spool.path().to_owned(), Position::START).unwrap();
         follower.finish();
-        assert_eq!(text(&mut follower).await.lines().count(), 1);
+        assert_eq!(text(&mut follower).await.lines().count(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_reader_goes_on_at_any_record_it_remembers() {
+        let spool = tempfile::tempdir().unwrap();
+        let path = spool.path().to_owned();
+        let mut log = AgentLog::start(path.clone(), 1, 0).unwrap();
+        for line in ["one", "two", "three"] {
+            log.line(line).unwrap();
+        }
+        let (mut follower, _) = SpoolFollower::start(path.clone(), Position::START).unwrap();
+        follower.finish();
+        let batch = follower.next().await.unwrap().unwrap();
+        let places = batch.records.iter().map(|(at, _)| *at).chain([batch.end]);
+        for (passed, place) in places.enumerate() {
+            let (mut follower, _) = SpoolFollower::start(path.clone(), place).unwrap();
+            follower.finish();
+            assert_eq!(text(&mut follower).await.lines().count(), 3 - passed);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_spool_that_lacks_a_segment_is_damaged() {
+        let spool = tempfile::tempdir().unwrap();
+        let path = spool.path().to_owned();
+        AgentLog::start(path.clone(), 1, 0)
+            .unwrap()
+            .line("one")
+            .unwrap();
+        AgentLog::start(path.clone(), 2, 1)
+            .unwrap()
+            .line("two")
+            .unwrap();
+        fs::remove_file(path.join(segment_name(1))).unwrap();
+        let (mut follower, _) = SpoolFollower::start(path, Position::START).unwrap();
+        assert!(matches!(
+            follower.next().await,
+            Some(Err(FollowError::Damaged(_)))
+        ));
     }
 }
