@@ -125,7 +125,11 @@ impl Root {
         let program = self.path("codebuild/readonly/bin/executor");
         fs::copy(env!("CARGO_BIN_EXE_executor"), &program).unwrap();
         for tool in channel::TOOLS {
-            symlink("executor", program.with_file_name(tool)).unwrap();
+            let link = program.with_file_name(tool);
+            // It is there if this is not the first build below this root.
+            if !link.is_symlink() {
+                symlink("executor", link).unwrap();
+            }
         }
         let child = Command::new(program)
             .arg("--root")
