@@ -131,6 +131,7 @@ async fn endpoint(directory: &std::path::Path) -> anyhow::Result<Endpoint> {
         requests_per_second: 1,
         is_local: true,
         allows_privileged_mode: false,
+        logs_to_aws: false,
     };
     let vault = Vault::open(&directory.join("vault.key"))?;
     Ok(Endpoint::new(

@@ -23,9 +23,9 @@ pub mod postgres;
 mod program;
 mod project;
 mod running;
+mod server;
 pub mod stores;
 mod terminal;
-mod server;
 
 pub use files::read_tree;
 pub use finished::{Artifact, Build, Context, Finished, Phase, Variable};
@@ -35,5 +35,5 @@ pub use log::normalise;
 pub use program::program;
 pub use project::Project;
 pub use running::Running;
-pub use terminal::Terminal;
 pub use server::Server;
+pub use terminal::Terminal;

@@ -11,7 +11,7 @@ use axum::http::header::CONTENT_LENGTH;
 use axum::http::request::Parts;
 use axum::http::{Method, Request, Response, StatusCode};
 use jiff::Timestamp;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 use uuid::Uuid;
 
@@ -51,6 +51,8 @@ pub struct Settings {
     pub is_local: bool,
     /// Whether builds may ask for privileged mode.
     pub allows_privileged_mode: bool,
+    /// Whether logs go to CloudWatch Logs of AWS where neither project nor build say a word of logs.
+    pub logs_to_aws: bool,
 }
 
 /// Why there is no endpoint.
@@ -151,7 +153,7 @@ impl Endpoint {
             let message = format!("there is no operation {}", arrival.action);
             ApiError::new(Code::UnknownOperation, message)
         })?;
-        let body = self.read(parts, body).await?;
+        let (body, _place) = self.read(parts, body).await?;
         let admitted = self.0.gate.admit(parts, target, &body).await;
         let caller = admitted.as_ref().ok().cloned();
         let admitted = admitted.and_then(|caller| {
@@ -165,10 +167,10 @@ impl Endpoint {
         if !access.is_mutating() {
             return ended;
         }
-        let resource = target
-            .protocol
-            .decode(&body)
-            .ok()
+        // Whoever was not let in does not make us read more than the headers say.
+        let resource = caller
+            .as_ref()
+            .and_then(|_| target.protocol.decode(&body).ok())
             .and_then(|input| operations::resource(&input));
         self.0.audit.write(&Entry {
             time: &Timestamp::now().to_string(),
@@ -202,8 +204,13 @@ impl Endpoint {
         operations::run(call, target, body).await
     }
 
-    /// Reads a body. What comes without a length counts as large.
-    async fn read(&self, parts: &Parts, body: Body) -> Result<Vec<u8>, ApiError> {
+    /// Reads a body. What comes without a length counts as large; a large one has a place until it is
+    /// answered, for what is made of it takes more memory than itself.
+    async fn read(
+        &self,
+        parts: &Parts,
+        body: Body,
+    ) -> Result<(Vec<u8>, Option<SemaphorePermit<'_>>), ApiError> {
         let length = parts.headers.get(CONTENT_LENGTH);
         let length: Option<usize> = length.and_then(|length| length.to_str().ok()?.parse().ok());
         let too_large = || {
@@ -216,7 +223,7 @@ impl Endpoint {
             return Err(too_large());
         }
         let reading = async {
-            let _place = if length.is_none_or(|length| length > LARGE_BYTES) {
+            let place = if length.is_none_or(|length| length > LARGE_BYTES) {
                 Some(
                     self.0
                         .large_bodies
@@ -228,7 +235,8 @@ impl Endpoint {
                 None
             };
             let bytes = to_bytes(body, BODY_BYTES).await;
-            bytes.map(Vec::from).map_err(|_| too_large())
+            let bytes = bytes.map(Vec::from).map_err(|_| too_large())?;
+            Ok((bytes, place))
         };
         timeout(BODY_TIME, reading).await.unwrap_or_else(|_| {
             Err(ApiError::new(

@@ -49,6 +49,7 @@ impl Service {
             requests_per_second: 5,
             is_local: true,
             allows_privileged_mode: false,
+            logs_to_aws: false,
         };
         let endpoint = Endpoint::new(settings, Arc::clone(&store), vault.clone(), &data).unwrap();
         Self {

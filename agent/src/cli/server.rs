@@ -1,31 +1,36 @@
-//! `server`: the API and its store.
+//! `server`: the API, its store, and a worker.
 
 use std::fmt::Write;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use clap::Args;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use super::exit::{Exit, Failure};
 use super::store_args::StoreArgs;
-use super::{GlobalArgs, data_directory, keys, print, signals};
+use super::{GlobalArgs, data_directory, keys, print, signals, worker};
 use crate::api::{self, Endpoint, Settings};
-use crate::config::{Config, PrivilegedMode};
+use crate::config::{Config, PrivilegedMode, ServerConfig};
+use crate::data_directory::DataDirectory;
 use crate::logs::KeptLogs;
+use crate::store::Store;
+use crate::worker::{Orders, Worker};
 
 /// Time between two looks for logs that are too old.
 const EXPIRY_INTERVAL: Duration = Duration::from_hours(1);
 
-/// Serves CodeBuild's API
+/// Serves CodeBuild's API, and runs the builds that are started through it
 ///
 /// Starts with nothing: no AWS account, no database, no configuration. AWS's command line and SDKs work
-/// with it once they are told the endpoint. Builds wait in the store for a worker. Without access keys it serves this machine only, and
-/// whoever is on it may do everything.
+/// with it once they are told the endpoint. Without access keys it serves this machine only, and whoever
+/// is on it may do everything. SIGTERM lets running builds end; a second one leaves them to the next worker.
 #[derive(Debug, Args)]
 pub(super) struct ServerArgs {
     /// Address to listen on; another one than this machine's needs access keys [default: 127.0.0.1:8080]
@@ -33,6 +38,9 @@ pub(super) struct ServerArgs {
     listen: Option<SocketAddr>,
     #[command(flatten)]
     store: StoreArgs,
+    /// Only answer requests; workers elsewhere run the builds
+    #[arg(long)]
+    no_worker: bool,
     /// Certificate chain in PEM form: the server then speaks HTTPS
     #[arg(long, value_name = "FILE", requires = "tls_key")]
     tls_certificate: Option<PathBuf>,
@@ -49,49 +57,83 @@ pub(super) async fn run(args: ServerArgs, global: &GlobalArgs) -> Result<Exit, F
     apply(&args, &mut config);
     let data = data_directory(&config)?;
     let store = args.store.open(&data).await?;
-    let keys = api::list_keys(store.as_ref())
-        .await
-        .map_err(Failure::fault)?;
+    let keys = api::list_keys(store.as_ref()).await;
+    let keys = keys.map_err(Failure::fault)?.len();
     let listen = config.server.listen;
-    if keys.is_empty() && !listen.ip().is_loopback() {
+    if keys == 0 && !listen.ip().is_loopback() {
         return Err(Failure::usage(anyhow!(
             "without access keys, everybody who reaches {listen} could run what they like here: issue a key with `buildspec-agent keys create --name NAME`, or listen on 127.0.0.1"
         )));
     }
-    let tls = match (&config.server.tls_certificate, &config.server.tls_key) {
-        (Some(certificate), Some(key)) => {
-            Some(api::acceptor(certificate, key).map_err(Failure::usage)?)
-        }
-        (None, None) => None,
-        _ => {
-            return Err(Failure::usage(anyhow!(
-                "a certificate and its key go together: tls_certificate and tls_key"
-            )));
-        }
+    let tls = tls(&config.server)?;
+    let endpoint = endpoint(&config, Arc::clone(&store), &data)?;
+    let worker = if args.no_worker {
+        None
+    } else {
+        let tools = global.tools(config.clone()).await?;
+        Some(Worker::new(store, tools).map_err(Failure::fault)?)
     };
-    let vault = keys::open_vault(&config, &data)?;
-    let settings = Settings {
-        region: config.region.clone(),
-        account: config.account.clone(),
-        requests_per_second: config.server.requests_per_second,
-        is_local: listen.ip().is_loopback(),
-        allows_privileged_mode: config.privileged_mode != PrivilegedMode::Refused,
-    };
-    let endpoint = Endpoint::new(settings, store, vault, &data).map_err(Failure::fault)?;
     let listener = TcpListener::bind(listen)
         .await
         .with_context(|| format!("cannot listen on {listen}"))
         .map_err(Failure::fault)?;
     let address = listener.local_addr().map_err(Failure::fault)?;
     let scheme = if tls.is_some() { "https" } else { "http" };
+    print(greeting(&format!("{scheme}://{address}"), keys, &config).as_bytes())?;
+    let stop = CancellationToken::new();
     let mut tasks = JoinSet::new();
-    let stop = signals::stop_token(&mut tasks)?;
     let days = config.server.log_retention_days;
     let age = Duration::from_hours(u64::from(days) * 24);
-    tasks.spawn(expire(KeptLogs::new(data.kept_logs()), age, stop.clone()));
-    print(greeting(&format!("{scheme}://{address}"), keys.len(), &config).as_bytes())?;
-    api::serve(listener, tls, endpoint, &stop).await;
+    let logs = KeptLogs::new(data.kept_logs());
+    tasks.spawn(expire(logs, age, stop.clone()));
+    let serving = api::serve(listener, tls, endpoint, &stop);
+    tokio::join!(serving, work(worker, &stop)).1?;
     Ok(Exit::Success)
+}
+
+/// Works until a signal asks for the end; requests are answered as long as builds run.
+async fn work(worker: Option<Worker>, stop: &CancellationToken) -> Result<(), Failure> {
+    let mut tasks = JoinSet::new();
+    // Whatever happens, the server must not wait for ever.
+    let _stop = stop.clone().drop_guard();
+    if let Some(worker) = worker {
+        let orders = Orders::default();
+        worker::listen(&orders, false, &mut tasks)?;
+        worker.work(&orders).await;
+    } else {
+        signals::stop_token(&mut tasks)?.cancelled().await;
+    }
+    Ok(())
+}
+
+fn tls(config: &ServerConfig) -> Result<Option<TlsAcceptor>, Failure> {
+    match (&config.tls_certificate, &config.tls_key) {
+        (Some(certificate), Some(key)) => {
+            let acceptor = api::acceptor(certificate, key);
+            Ok(Some(acceptor.map_err(Failure::usage)?))
+        }
+        (None, None) => Ok(None),
+        _ => Err(Failure::usage(anyhow!(
+            "a certificate and its key go together: tls_certificate and tls_key"
+        ))),
+    }
+}
+
+fn endpoint(
+    config: &Config,
+    store: Arc<dyn Store>,
+    data: &DataDirectory,
+) -> Result<Endpoint, Failure> {
+    let vault = keys::open_vault(config, data)?;
+    let settings = Settings {
+        region: config.region.clone(),
+        account: config.account.clone(),
+        requests_per_second: config.server.requests_per_second,
+        is_local: config.server.listen.ip().is_loopback(),
+        allows_privileged_mode: config.privileged_mode != PrivilegedMode::Refused,
+        logs_to_aws: config.server.cloudwatch_logs,
+    };
+    Endpoint::new(settings, store, vault, data).map_err(Failure::fault)
 }
 
 /// Removes kept logs that are older than that, from time to time.

@@ -37,7 +37,11 @@ pub(super) async fn run(args: WorkerArgs, global: &GlobalArgs) -> Result<Exit, F
 }
 
 /// Turns signals into orders.
-fn listen(orders: &Orders, hand_over: bool, tasks: &mut JoinSet<()>) -> Result<(), Failure> {
+pub(super) fn listen(
+    orders: &Orders,
+    hand_over: bool,
+    tasks: &mut JoinSet<()>,
+) -> Result<(), Failure> {
     let mut terminate = signal(SignalKind::terminate()).map_err(Failure::fault)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::fault)?;
     let orders = orders.clone();

@@ -21,6 +21,9 @@ pub struct ServerConfig {
     /// File with the key that seals secrets in the store; servers that share a store share this file
     /// as well. Default: `vault.key` in the data directory.
     pub vault_key: Option<PathBuf>,
+    /// Whether logs go to CloudWatch Logs of AWS where neither project nor build say a word of logs, as
+    /// CodeBuild does it; they can be read here in any case. Default: false.
+    pub cloudwatch_logs: bool,
     /// How many days the logs of finished builds are kept. Default: 30.
     pub log_retention_days: u32,
 }
@@ -33,6 +36,7 @@ impl Default for ServerConfig {
             tls_key: None,
             requests_per_second: 500,
             vault_key: None,
+            cloudwatch_logs: false,
             log_retention_days: 30,
         }
     }

@@ -12,9 +12,9 @@ use tokio::time::sleep;
 
 use super::Node;
 use super::outcomes::{Outcomes, Pending};
-use crate::build::{self, Outcome};
-use crate::logs::LogSink;
-use crate::model::{Build, DetailedReport, PhaseType};
+use crate::build::{self, Outcome, Tools};
+use crate::logs::{KeptLog, KeptLogs, LogSink};
+use crate::model::{Build, BuildRequest, DetailedReport, PhaseType};
 use crate::store::{Ended, Fence, Lease, NewReport, StoreError};
 
 /// The longest time between two attempts at writing an outcome.
@@ -46,6 +46,7 @@ pub(super) async fn run(node: Arc<Node>, lease: Lease) {
             outcomes: &node.outcomes,
             // Goes with the sink, and so ends the telling.
             course,
+            kept: keep_log(&node.tools, &request),
         };
         build::run(&request, &node.tools, &mut sink, &slot.stop).await
     };
@@ -100,10 +101,35 @@ struct Reporter<'a> {
     record: &'a Value,
     outcomes: &'a Outcomes,
     course: watch::Sender<Course>,
+    /// Where the log is kept for later readers.
+    kept: Option<KeptLog>,
+}
+
+/// Opens the log that is kept of a build. A build runs all the same where none can be kept.
+fn keep_log(tools: &Tools, request: &BuildRequest) -> Option<KeptLog> {
+    let (group, stream) = request.log_stream();
+    let opened = KeptLogs::new(tools.data.kept_logs()).write(&group, &stream);
+    opened
+        .map_err(|error| tracing::warn!("the log of build {} is not kept: {error}", request.id))
+        .ok()
+}
+
+impl Reporter<'_> {
+    /// Writes to the kept log; the first failure is told, and the last.
+    fn keep(&mut self, write: impl FnOnce(&mut KeptLog) -> io::Result<()>) {
+        if let Some(Err(error)) = self.kept.as_mut().map(write) {
+            tracing::warn!(
+                "the rest of the log of build {} is not kept: {error}",
+                self.fence.build
+            );
+            self.kept = None;
+        }
+    }
 }
 
 impl LogSink for Reporter<'_> {
-    fn log(&mut self, _time_micros: u64, _bytes: &[u8]) -> io::Result<()> {
+    fn log(&mut self, time_micros: u64, bytes: &[u8]) -> io::Result<()> {
+        self.keep(|kept| kept.log(time_micros, bytes));
         Ok(())
     }
 
@@ -129,6 +155,7 @@ impl LogSink for Reporter<'_> {
     }
 
     fn finished(&mut self, build: &Build) -> io::Result<()> {
+        self.keep(|kept| kept.finished(build));
         let ended = Ended {
             status: build.build_status,
             record: final_record(build, self.record),

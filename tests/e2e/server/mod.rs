@@ -1,5 +1,7 @@
 //! CodeBuild's API through the clients people use.
 
+mod building;
+
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -33,7 +35,7 @@ fn aws(server: &Server, arguments: &[&str]) -> Value {
 #[test]
 fn a_session_of_boto3_works_in_json() {
     let project = Project::empty();
-    let server = Server::start(&project, &[]);
+    let server = Server::start(&project, &["--no-worker"]);
     assert_eq!(server.run("python3", &["-c", SESSION, "json"]), "done\n");
     assert!(server.stop(), "SIGTERM ends it in good order");
 }
@@ -41,28 +43,28 @@ fn a_session_of_boto3_works_in_json() {
 #[test]
 fn a_session_of_boto3_works_in_cbor() {
     let project = Project::empty();
-    let server = Server::start(&project, &[]);
+    let server = Server::start(&project, &["--no-worker"]);
     assert_eq!(server.run("python3", &["-c", SESSION, "cbor"]), "done\n");
 }
 
 #[test]
 fn every_member_of_start_build_comes_back_or_is_refused_by_name() {
     let project = Project::empty();
-    let server = Server::start(&project, &[]);
+    let server = Server::start(&project, &["--no-worker"]);
     server.run("python3", &["-c", START_BUILD_MEMBERS]);
 }
 
 #[test]
 fn every_member_of_create_project_comes_back() {
     let project = Project::empty();
-    let server = Server::start(&project, &[]);
+    let server = Server::start(&project, &["--no-worker"]);
     server.run("python3", &["-c", CREATE_PROJECT_MEMBERS]);
 }
 
 #[test]
 fn the_aws_cli_works_as_a_team_types_it() {
     let project = Project::empty();
-    let server = Server::start(&project, &[]);
+    let server = Server::start(&project, &["--no-worker"]);
     let input = project.root().join("project.json");
     fs::write(&input, project_json().to_string()).expect("one's own directory");
     let input = format!("file://{}", input.display());
@@ -111,7 +113,7 @@ fn with_keys_only_who_signs_with_one_is_let_in() {
         .expect("the program starts");
     let key: Value = serde_json::from_slice(&issued.stdout).expect("a key as JSON");
     let text = |member: &str| key[member].as_str().expect("a text").to_owned();
-    let server = Server::start(&project, &[]);
+    let server = Server::start(&project, &["--no-worker"]);
     let list = |id: &str, secret: &str| {
         let output = server
             .client("aws")
@@ -185,7 +187,13 @@ fn with_a_certificate_it_speaks_tls() {
     let files = [&certificate, &key].map(|path| path.to_str().expect("UTF-8"));
     let server = Server::start(
         &project,
-        &["--tls-certificate", files[0], "--tls-key", files[1]],
+        &[
+            "--no-worker",
+            "--tls-certificate",
+            files[0],
+            "--tls-key",
+            files[1],
+        ],
     );
     assert!(server.url().starts_with("https://"));
     let listed = server
@@ -201,7 +209,7 @@ fn with_a_certificate_it_speaks_tls() {
 #[test]
 fn what_is_no_request_is_answered_and_harms_nobody() {
     let project = Project::empty();
-    let server = Server::start(&project, &[]);
+    let server = Server::start(&project, &["--no-worker"]);
     for (label, request, expected) in [
         (
             "another method",

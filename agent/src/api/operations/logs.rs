@@ -23,6 +23,9 @@ const MOST_EVENTS: i64 = 10_000;
 /// Bytes of messages in a page at most (API, `GetLogEvents`: 1 MB).
 const MOST_BYTES: usize = 1024 * 1024;
 
+/// Bytes of logs that one request looks at at most; the answer then says where to go on.
+const MOST_SEARCHED: u64 = 64 * 1024 * 1024;
+
 /// Carries out one of the operations.
 pub(super) async fn run(call: Call, operation: &str, body: &[u8]) -> Result<Vec<u8>, ApiError> {
     match operation {
@@ -284,7 +287,7 @@ impl Search {
         Ok(Some((events, None)))
     }
 
-    /// Searches one stream from a place on; gives the place of the event that did not fit any more.
+    /// Searches one stream from a place on; gives the place of what did not fit any more.
     fn search(
         &self,
         logs: &KeptLogs,
@@ -305,7 +308,11 @@ impl Search {
             if page.end == place {
                 break;
             }
+            found.searched += page.end - place;
             place = page.end;
+            if found.searched > MOST_SEARCHED {
+                return Ok(Some(place));
+            }
         }
         Ok(None)
     }
@@ -334,6 +341,8 @@ impl Search {
 struct Found {
     events: Vec<Value>,
     bytes: usize,
+    /// Bytes of logs that were looked at.
+    searched: u64,
 }
 
 fn shown(stream: &str, event: &KeptEvent) -> Value {

@@ -10,7 +10,7 @@ use crate::api::Settings;
 use crate::api::auth::check_overrides;
 use crate::api::error::{ApiError, Code};
 use crate::model::json::UnknownMembers;
-use crate::model::{BuildId, BuildRequest, Overrides, Start, hex};
+use crate::model::{BuildId, BuildRequest, LogsConfig, Overrides, Start, hex};
 use crate::store::{AtLimit, IdempotencyToken, NewBuild, Operation, StoreError};
 
 /// Characters of an idempotency token at most (user guide).
@@ -61,6 +61,10 @@ pub(super) async fn start(
     })
     .map_err(|error| ApiError::invalid(error.to_string()))?;
     check_privileged(call.settings(), &request)?;
+    let is_silent = project.logs_config.is_none() && overrides.logs_config.is_none();
+    if is_silent && !call.settings().logs_to_aws {
+        request.logs = LogsConfig::disabled();
+    }
     if let Some(generation) = generation {
         // What is kept under a name that is never asked for again is as good as gone. The project's
         // name is the namespace of a project that has none; `~` stands in no name.

@@ -27,15 +27,12 @@ pub(super) struct BuildsArgs {
 
 pub(super) async fn run(args: BuildsArgs, client: &Client) -> Result<Exit, Failure> {
     let limit = args.limit;
-    let listed = match args.project {
-        Some(project) => {
-            let input = json!({"projectName": project, "maxResults": limit});
-            client.codebuild("ListBuildsForProject", &input).await?
-        }
-        None => {
-            let input = json!({"maxResults": limit});
-            client.codebuild("ListBuilds", &input).await?
-        }
+    let listed = if let Some(project) = args.project {
+        let input = json!({"projectName": project, "maxResults": limit});
+        client.codebuild("ListBuildsForProject", &input).await?
+    } else {
+        let input = json!({"maxResults": limit});
+        client.codebuild("ListBuilds", &input).await?
     };
     let is_empty = listed["ids"].as_array().is_none_or(Vec::is_empty);
     if is_empty {

@@ -74,7 +74,7 @@ impl From<ClientError> for Failure {
     fn from(error: ClientError) -> Self {
         match error {
             ClientError::Refused { .. } | ClientError::Url { .. } => Self::usage(error),
-            other => Self::fault(other),
+            ClientError::Connection { .. } => Self::fault(error),
         }
     }
 }

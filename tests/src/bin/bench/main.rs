@@ -4,6 +4,7 @@
 //! do. Agent and peer take turns, so that a busy moment hits both, and medians are compared.
 //! Ends with 0 whatever the numbers are: they are for a person to judge.
 
+mod api;
 mod archive;
 mod builds;
 mod cache;
@@ -26,7 +27,7 @@ fn main() -> io::Result<()> {
     )?;
     // Arguments choose by part: `bench queue worker`.
     let parts: Vec<String> = std::env::args().skip(1).collect();
-    let rows: [(&str, Measure); 14] = [
+    let rows: [(&str, Measure); 17] = [
         ("builds", builds::one_build),
         ("builds", builds::one_command),
         ("builds", builds::output),
@@ -41,6 +42,9 @@ fn main() -> io::Result<()> {
         ("worker", worker::at_once),
         ("worker", worker::idle_memory),
         ("worker", worker::idle_processor),
+        ("api", api::start_build),
+        ("api", api::start_builds),
+        ("api", api::batch_get),
     ];
     for (part, row) in rows {
         if !parts.is_empty() && !parts.iter().any(|wanted| wanted == part) {

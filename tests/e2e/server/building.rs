@@ -1,0 +1,124 @@
+//! Builds that are started through the API, and really run.
+
+use std::fs;
+use std::process::Command;
+
+use serde_json::{Value, json};
+use tests::{Project, Server};
+
+use super::{aws, project_json};
+
+/// The client of this program, led to a server.
+fn remote(project: &Project, server: &Server, arguments: &[&str]) -> Command {
+    let mut command = project.agent(&[&["remote", "--endpoint", server.url()], arguments].concat());
+    command.env_remove("AWS_ACCESS_KEY_ID");
+    command
+}
+
+/// A server with a project that builds with this buildspec.
+fn server_with(project: &Project, buildspec: &str) -> Server {
+    let server = Server::start(project, &[]);
+    let mut input = project_json();
+    input["source"]["buildspec"] = buildspec.into();
+    input["environment"]["image"] = tests::engine::test_image().into();
+    let path = project.root().join("project.json");
+    fs::write(&path, input.to_string()).expect("one's own directory");
+    let input = format!("file://{}", path.display());
+    aws(&server, &["create-project", "--cli-input-json", &input]);
+    server
+}
+
+#[test]
+fn a_build_is_run_and_followed_to_its_end() {
+    let project = Project::empty();
+    let buildspec = "version: 0.2\nphases:\n  build:\n    commands:\n      - echo hello $STAGE\n";
+    let server = server_with(&project, buildspec);
+    let output = remote(
+        &project,
+        &server,
+        &["submit", "demo", "--env", "STAGE=test", "--wait"],
+    )
+    .output()
+    .expect("the program starts");
+    let log = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(output.status.code(), Some(0), "{log}");
+    assert!(log.contains("hello test\n"), "{log}");
+    assert!(
+        log.contains("Phase complete: BUILD State: SUCCEEDED"),
+        "{log}"
+    );
+    let listed = aws(&server, &["list-builds"]);
+    let id = listed["ids"][0].as_str().expect("an id").to_owned();
+    let build = &aws(&server, &["batch-get-builds", "--ids", &id])["builds"][0];
+    assert_eq!(build["buildStatus"], "SUCCEEDED");
+    assert_eq!(build["buildComplete"], true);
+    assert_eq!(build["currentPhase"], "COMPLETED");
+    let phases = build["phases"].as_array().expect("phases");
+    let last = phases.last().expect("the last phase");
+    assert_eq!(last["phaseType"], "COMPLETED");
+    assert!(
+        build["endTime"].is_string(),
+        "the AWS CLI prints times as texts"
+    );
+    // What AWS's action for GitHub asks for.
+    let logs = &build["logs"];
+    let events = server.run(
+        "aws",
+        &[
+            "--output",
+            "json",
+            "logs",
+            "get-log-events",
+            "--start-from-head",
+            "--log-group-name",
+            logs["groupName"].as_str().expect("a group"),
+            "--log-stream-name",
+            logs["streamName"].as_str().expect("a stream"),
+        ],
+    );
+    let events: Value = serde_json::from_str(&events).expect("JSON");
+    let messages = events["events"].as_array().expect("events").iter();
+    let text: String = messages
+        .filter_map(|event| event["message"].as_str())
+        .collect();
+    assert_eq!(text, log, "every client reads the same log");
+    assert!(server.stop());
+}
+
+#[test]
+fn the_exit_code_tells_the_outcome() {
+    let project = Project::empty();
+    let buildspec = "version: 0.2\nphases:\n  build:\n    commands:\n      - exit 7\n";
+    let server = server_with(&project, buildspec);
+    let failed = remote(&project, &server, &["submit", "demo", "--wait"])
+        .output()
+        .expect("the program starts");
+    assert_eq!(failed.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&failed.stderr).into_owned();
+    assert!(said.contains("FAILED"), "{said}");
+    let unknown = remote(&project, &server, &["submit", "nope"])
+        .output()
+        .expect("the program starts");
+    assert_eq!(unknown.status.code(), Some(2));
+    let said = String::from_utf8_lossy(&unknown.stderr).into_owned();
+    assert!(said.contains("ResourceNotFoundException"), "{said}");
+}
+
+#[test]
+fn a_running_build_is_stopped_through_the_api() {
+    let project = Project::empty();
+    let buildspec =
+        "version: 0.2\nphases:\n  build:\n    commands:\n      - echo begun; sleep 600\n";
+    let server = server_with(&project, buildspec);
+    let started = aws(&server, &["start-build", "--project-name", "demo"]);
+    let id = started["build"]["id"].as_str().expect("an id").to_owned();
+    let mut following =
+        tests::Running::start(remote(&project, &server, &["logs", "--follow", &id]));
+    following.wait_for("begun");
+    aws(&server, &["stop-build", "--id", &id]);
+    assert_eq!(following.finish().exit_code, Some(5), "stopped");
+    let build = &aws(&server, &["batch-get-builds", "--ids", &id])["builds"][0];
+    assert_eq!(build["buildStatus"], "STOPPED");
+    let none = json!(null);
+    assert_ne!(build["endTime"], none);
+}
