@@ -7,5 +7,5 @@ use clap::Parser;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    cli::run(Cli::parse()).await
+    Box::pin(cli::run(Cli::parse())).await
 }
