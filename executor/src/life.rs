@@ -13,6 +13,7 @@ use executor::protocol::{DebugPlan, Plan, Secret, channel};
 use crate::build::{Build, Surroundings};
 use crate::channel::Channel;
 use crate::control::Control;
+use crate::credentials::Credentials;
 use crate::log::{Log, SpoolStart};
 use crate::pauses::Pauses;
 use crate::places::Places;
@@ -37,6 +38,8 @@ enum Failure {
     StartSpool(#[source] io::Error),
     #[error("cannot open the debug session")]
     OpenSession(#[source] io::Error),
+    #[error("cannot hand out the credentials of the build's role")]
+    Credentials(#[source] io::Error),
     #[error("cannot open the pipe for output")]
     OpenPipe(#[source] io::Error),
     #[error(transparent)]
@@ -86,14 +89,20 @@ fn build(
         Confinement::Container(_) | Confinement::Privileged => Processes::Container,
     };
     let mut watch = Watch::new(control, processes).map_err(Failure::Watch)?;
-    let plan = watch.plan().map_err(Failure::Plan)?;
+    let mut plan = watch.plan().map_err(Failure::Plan)?;
     let log = start_log(&plan, channel)?;
     if let Some(debug) = plan.debug.clone() {
         let pauses = pauses(debug, &places, channel).map_err(Failure::OpenSession)?;
         watch.allow_pauses(pauses);
     }
     let grace = Duration::from_millis(plan.grace_millis);
-    let supervisor = Supervisor::new(watch, log, processes, grace).map_err(Failure::OpenPipe)?;
+    let mut supervisor =
+        Supervisor::new(watch, log, processes, grace).map_err(Failure::OpenPipe)?;
+    if let Some(credentials) = plan.credentials.take() {
+        let credentials = Credentials::serve(credentials).map_err(Failure::Credentials)?;
+        plan.environment.extend(credentials.variables());
+        supervisor.hand_out(credentials);
+    }
     let surroundings = Surroundings {
         root,
         places,
@@ -117,7 +126,11 @@ fn start_log(plan: &Plan, channel: &Channel) -> Result<Log, Failure> {
     } else {
         Encodings::Plain
     };
-    let secrets = plan.secrets.iter().map(Secret::expose);
+    let credentials = plan.credentials.iter().flat_map(|credentials| {
+        let [key, session] = credentials.credentials.secrets();
+        [&credentials.token, key, session]
+    });
+    let secrets = plan.secrets.iter().chain(credentials).map(Secret::expose);
     let masker = Masker::new(secrets, encodings)?;
     let start = SpoolStart {
         first_segment: plan.first_segment,

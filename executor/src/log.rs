@@ -3,9 +3,9 @@
 use std::io;
 use std::os::fd::OwnedFd;
 
-use executor::masking::{MaskedStream, Masker};
+use executor::masking::{MaskedStream, Masker, MaskingError};
 use executor::protocol::spool::SpoolWriter;
-use executor::protocol::{Event, Phase, PhaseContext, Status};
+use executor::protocol::{Event, Phase, PhaseContext, Secret, Status};
 
 use crate::clock;
 use crate::segments::SegmentDirectory;
@@ -42,6 +42,14 @@ impl Log {
     /// Whether output may be taken; if not, the readers of the spool are behind.
     pub(crate) fn has_room(&self) -> io::Result<bool> {
         Ok(!self.writer.is_segment_full() || self.writer.segments().count()? < self.segment_limit)
+    }
+
+    /// Hides more secrets from now on.
+    pub(crate) fn hide<'s>(
+        &mut self,
+        secrets: impl IntoIterator<Item = &'s Secret>,
+    ) -> Result<(), MaskingError> {
+        self.masker.hide(secrets.into_iter().map(Secret::expose))
     }
 
     /// A text with the secrets hidden.

@@ -8,6 +8,7 @@ mod cache;
 mod channel;
 mod clock;
 mod control;
+mod credentials;
 mod digest;
 mod grant;
 mod life;

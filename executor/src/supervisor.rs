@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use executor::protocol::{CommandUsage, Continuation, Exit};
 use nix::sys::signal::Signal;
 
+use crate::credentials::Credentials;
 use crate::log::Log;
 use crate::output::OutputPipe;
 use crate::pauses::Pauses;
@@ -58,6 +59,7 @@ pub(crate) struct Supervisor {
     pub(crate) log: Log,
     processes: Processes,
     grace: Duration,
+    credentials: Option<Credentials>,
     current: Option<i32>,
     ended: Option<EndedChild>,
 }
@@ -76,15 +78,31 @@ impl Supervisor {
             log,
             processes,
             grace,
+            credentials: None,
             current: None,
             ended: None,
         })
+    }
+
+    /// From now on passes new credentials on to those that are handed out.
+    pub(crate) fn hand_out(&mut self, credentials: Credentials) {
+        self.credentials = Some(credentials);
+    }
+
+    /// Takes credentials that have arrived. They are hidden in the log before anybody can know them.
+    fn renew_credentials(&mut self) {
+        if let (Some(renewed), Some(credentials)) = (self.watch.take_renewed(), &self.credentials)
+            && self.log.hide(renewed.secrets()).is_ok()
+        {
+            credentials.renew(renewed);
+        }
     }
 
     /// Why the build has to end now, if it has to. Does not wait, unless the readers of the spool
     /// are behind.
     pub(crate) fn look(&mut self) -> Result<Option<Ending>, Fault> {
         self.watch.look().map_err(Fault::Output)?;
+        self.renew_credentials();
         while self.watch.ending().is_none() && !self.log.has_room().map_err(Fault::Spool)? {
             self.pump(None)?;
         }
@@ -211,7 +229,9 @@ impl Supervisor {
         let source = has_room.then(|| self.output.reader());
         let next_look = (!has_room).then(|| Instant::now() + ROOM_INTERVAL);
         let until = [until, next_look].into_iter().flatten().min();
-        if self.watch.wait(source, until).map_err(Fault::Output)? {
+        let has_output = self.watch.wait(source, until).map_err(Fault::Output)?;
+        self.renew_credentials();
+        if has_output {
             self.read(usize::MAX)?;
         }
         Ok(())

@@ -4,7 +4,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
-use executor::protocol::{Order, OrderError, Plan, Status};
+use executor::protocol::{Order, OrderError, Plan, RoleCredentials, Status};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout};
 use nix::sys::signal::{SigSet, Signal};
@@ -62,6 +62,7 @@ pub(crate) struct Watch {
     children_changed: bool,
     orders: Vec<Result<Order, OrderError>>,
     pauses: Option<Pauses>,
+    renewed: Option<RoleCredentials>,
 }
 
 impl Watch {
@@ -87,6 +88,7 @@ impl Watch {
             children_changed: true,
             orders: Vec::new(),
             pauses: None,
+            renewed: None,
         })
     }
 
@@ -104,7 +106,7 @@ impl Watch {
                 }
                 Some(Ok(Order::Stop)) => return Err(NoPlan::Stopped),
                 Some(Err(error)) => return Err(NoPlan::Order(error)),
-                Some(Ok(Order::Resume(_))) | None => {}
+                Some(Ok(Order::Resume(_) | Order::Renew(_))) | None => {}
             }
             if self.ending.is_some() {
                 return Err(NoPlan::Stopped);
@@ -125,6 +127,11 @@ impl Watch {
     /// Why the build is to be ended, once it is.
     pub(crate) fn ending(&self) -> Option<Ending> {
         self.ending
+    }
+
+    /// Credentials that have arrived since this was asked last.
+    pub(crate) fn take_renewed(&mut self) -> Option<RoleCredentials> {
+        self.renewed.take()
     }
 
     /// Whether children have ended since this was asked last.
@@ -196,8 +203,8 @@ impl Watch {
         }
     }
 
-    /// Once a build runs it can only be stopped or resumed. What else arrives is left: a build is
-    /// not lost because an agent that joined it again said something wrong.
+    /// Once a build runs it can only be stopped, resumed or given new credentials. What else arrives is
+    /// left: a build is not lost because an agent that joined it again said something wrong.
     fn obey(&mut self, orders: impl IntoIterator<Item = Result<Order, OrderError>>) {
         for order in orders {
             match order {
@@ -209,6 +216,7 @@ impl Watch {
                         .into_iter()
                         .for_each(|pauses| pauses.obey(resume));
                 }
+                Ok(Order::Renew(credentials)) => self.renewed = Some(*credentials),
                 Ok(Order::Start(_)) | Err(_) => {}
             }
         }

@@ -1,6 +1,9 @@
 //! What the program promises, seen from outside. A file a promise, or a family of them.
 
 mod artifacts;
+mod aws_artifacts;
+mod aws_role;
+mod aws_secrets;
 mod bad_input;
 mod cache;
 mod choices;

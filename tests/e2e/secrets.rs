@@ -4,7 +4,7 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
-use tests::Project;
+use tests::{Project, Running};
 
 const BUILDSPEC: &str = "
 version: 0.2
@@ -67,19 +67,14 @@ fn variables_given_at_the_start_may_name_stored_values() {
 fn a_value_that_cannot_be_had_fails_the_build_before_its_first_command() {
     for (label, values, expected) in [
         (
-            "no parameter",
-            "secrets-manager: {db: {password: x}}",
-            "Decrypted Variables Error: parameter does not exist: /ci/token",
-        ),
-        (
-            "no secret",
-            "parameter-store: {/ci/token: x}",
-            "Secrets Manager Error: ResourceNotFoundException: Secrets Manager can't find the specified secret: db",
-        ),
-        (
             "no key",
             "{parameter-store: {/ci/token: x}, secrets-manager: {db: {user: x}}}",
             "Secrets Manager Error: the secret db has no key password",
+        ),
+        (
+            "no keys at all",
+            "{parameter-store: {/ci/token: x}, secrets-manager: {db: x}}",
+            "Secrets Manager Error: the secret db is not JSON with keys, so it has no key password",
         ),
     ] {
         let project = Project::new(BUILDSPEC);
@@ -90,6 +85,36 @@ fn a_value_that_cannot_be_had_fails_the_build_before_its_first_command() {
         assert_eq!(finished.context("DOWNLOAD_SOURCE"), expected, "{label}");
         assert!(!finished.log().contains("Entering phase"), "{label}");
     }
+}
+
+/// What a file lacks is looked up in AWS, which this machine has no credentials for.
+#[test]
+fn without_aws_the_way_to_give_values_is_told() {
+    let project = Project::new(BUILDSPEC);
+    let file = secrets_file(&project, "secrets-manager: {db: {password: x}}");
+    let file = file.to_str().expect("temporary paths are UTF-8");
+    let mut command = project.build_command(&["--secrets-file", file]);
+    for variable in [
+        "AWS_ACCESS_KEY_ID",
+        "AWS_SECRET_ACCESS_KEY",
+        "AWS_SESSION_TOKEN",
+        "AWS_PROFILE",
+        "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+        "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+    ] {
+        command.env_remove(variable);
+    }
+    command
+        .env("AWS_EC2_METADATA_DISABLED", "true")
+        .env("AWS_CONFIG_FILE", "/dev/null")
+        .env("AWS_SHARED_CREDENTIALS_FILE", "/dev/null");
+    let finished = Running::start(command).finish();
+    let context = finished.context("DOWNLOAD_SOURCE");
+    assert!(
+        context.starts_with("Decrypted Variables Error: ")
+            && context.ends_with("; without AWS, give values with --env or --secrets-file"),
+        "{context}"
+    );
 }
 
 #[test]

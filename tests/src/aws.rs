@@ -44,11 +44,8 @@ pub fn environment(endpoint: &str) -> Vec<(&'static str, String)> {
         ("AWS_REGION", REGION.to_owned()),
         ("AWS_DEFAULT_REGION", REGION.to_owned()),
         ("AWS_EC2_METADATA_DISABLED", "true".to_owned()),
-        ("AWS_CONFIG_FILE", "/nonexistent/config".to_owned()),
-        (
-            "AWS_SHARED_CREDENTIALS_FILE",
-            "/nonexistent/credentials".to_owned(),
-        ),
+        ("AWS_CONFIG_FILE", "/dev/null".to_owned()),
+        ("AWS_SHARED_CREDENTIALS_FILE", "/dev/null".to_owned()),
         ("AWS_PAGER", String::new()),
     ]
 }
@@ -63,8 +60,13 @@ pub struct Moto {
 impl Moto {
     /// Starts a server on a free port and waits until it listens.
     pub fn start() -> Self {
+        Self::start_on("127.0.0.1")
+    }
+
+    /// The same, for clients at another address of this machine.
+    pub fn start_on(host: &str) -> Self {
         let mut server = Command::new(python_program("moto_server"))
-            .args(["--host", "127.0.0.1", "--port", "0"])
+            .args(["--host", host, "--port", "0"])
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())

@@ -23,9 +23,9 @@ pub mod postgres;
 mod program;
 mod project;
 mod running;
+pub mod s3_server;
 pub mod stores;
 mod terminal;
-pub mod s3_server;
 
 pub use files::read_tree;
 pub use finished::{Artifact, Build, Context, Finished, Phase, Variable};

@@ -1,11 +1,13 @@
 //! Artifacts: what the executor collected goes in, stored artifacts come out.
 
 mod directory;
+mod s3;
 
 use std::io;
 use std::path::PathBuf;
 
 pub use directory::{store_as_file, store_in_directory};
+pub use s3::{Encryption, ObjectAttributes, S3Store};
 
 /// Why an artifact was not stored.
 #[derive(Debug, thiserror::Error)]
@@ -20,6 +22,27 @@ pub enum StoreError {
         /// What the system says.
         source: io::Error,
     },
+    /// A collected file cannot be read.
+    #[error("cannot read artifact file {}", path.display())]
+    Read {
+        /// The collected file.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// A bucket did not take a file.
+    #[error("cannot upload s3://{bucket}/{key}: {reason}")]
+    Upload {
+        /// The bucket.
+        bucket: String,
+        /// The object's key.
+        key: String,
+        /// AWS's words.
+        reason: String,
+    },
+    /// Somebody stopped the build.
+    #[error("stopped")]
+    Stopped,
     /// What was collected holds something that no collector makes: it was tampered with.
     #[error("{} is neither a file nor a directory", path.display())]
     NotAFile {

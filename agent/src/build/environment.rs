@@ -9,8 +9,9 @@ use executor::protocol::Variable;
 use serde::Serialize;
 
 use super::{Abort, Tools};
+use crate::credentials::Session;
 use crate::model::{BuildRequest, VariableValue};
-use crate::secrets::SecretsFile;
+use crate::secrets::{self, AwsSecrets, LookUpError, Reference};
 
 /// Where a variable comes from, weakest first: a later one replaces an earlier one of the same name
 /// (user guide, "Environment variables in build environments").
@@ -48,51 +49,49 @@ pub(super) struct Environment {
 }
 
 /// Puts the variables together. A stored value that cannot be looked up ends the build.
-pub(super) fn variables(
+pub(super) async fn variables(
     request: &BuildRequest,
     buildspec: &Buildspec,
     source_directory: &str,
     tools: &Tools,
+    aws: &Session,
 ) -> Result<Environment, Abort> {
-    let layers = layers(request, buildspec, source_directory);
+    let settings = strongest(layers(request, buildspec, source_directory));
     let mut environment = Environment {
         variables: Vec::new(),
         secret: HashSet::new(),
     };
-    for (name, (_, setting)) in strongest(layers) {
-        let value = match setting {
-            Setting::Plain(value) => value,
-            stored => {
-                environment.secret.insert(name.clone());
-                look_up(&name, &stored, tools.secrets.as_ref())?
+    let mut stored = Vec::new();
+    for (name, (_, setting)) in settings {
+        match setting {
+            Setting::Plain(value) => environment.variables.push(Variable { name, value }),
+            Setting::ParameterStore(parameter) => {
+                stored.push((name, Reference::Parameter(parameter)));
             }
-        };
-        environment.variables.push(Variable { name, value });
+            Setting::SecretsManager(secret) => stored.push((name, Reference::Secret(secret))),
+        }
     }
+    let references: Vec<&Reference> = stored.iter().map(|(_, reference)| reference).collect();
+    let aws = AwsSecrets::new(aws.clone());
+    let values = secrets::look_up(&references, tools.secrets.as_ref(), &aws).await;
+    for ((name, reference), value) in stored.iter().zip(values) {
+        let value = value.map_err(|error| not_found(reference, &error))?;
+        environment.secret.insert(name.clone());
+        environment.variables.push(variable(name, value.expose()));
+    }
+    environment
+        .variables
+        .sort_by(|one, other| one.name.cmp(&other.name));
     Ok(environment)
 }
 
-/// Looks a stored value up. Status codes: user guide, "Troubleshooting", and logs of the service.
-fn look_up(name: &str, setting: &Setting, secrets: Option<&SecretsFile>) -> Result<String, Abort> {
-    let (code, section) = match setting {
-        Setting::Plain(value) => return Ok(value.clone()),
-        Setting::ParameterStore(_) => ("Decrypted Variables Error", "parameter-store"),
-        Setting::SecretsManager(_) => ("Secrets Manager Error", "secrets-manager"),
+/// Status codes: user guide, "Troubleshooting", and logs of the service.
+fn not_found(reference: &Reference, error: &LookUpError) -> Abort {
+    let code = match reference {
+        Reference::Parameter(_) => "Decrypted Variables Error",
+        Reference::Secret(_) => "Secrets Manager Error",
     };
-    let Some(secrets) = secrets else {
-        let message = format!(
-            "env/{section} of AWS is not supported yet: give {name} a value with --env {name}=…, or all of them with --secrets-file"
-        );
-        return Err(Abort::failed(code, message));
-    };
-    let found = match setting {
-        Setting::SecretsManager(reference) => secrets.secret(reference),
-        Setting::ParameterStore(name) | Setting::Plain(name) => secrets.parameter(name),
-    };
-    match found {
-        Ok(value) => Ok(value.expose().to_owned()),
-        Err(error) => Err(Abort::failed(code, error.to_string())),
-    }
+    Abort::failed(code, error.to_string())
 }
 
 /// The built-in variables of further sources.
@@ -122,18 +121,27 @@ pub(super) fn layers(
         };
         (Origin::Buildspec, variable.name.to_owned(), setting)
     });
-    let of_request = request.environment_variables.iter().map(|given| {
+    let built_in = built_in(request, source_directory)
+        .into_iter()
+        .map(|Variable { name, value }| (Origin::BuiltIn, name, Setting::Plain(value)));
+    of_buildspec
+        .chain(of_request(request))
+        .chain(built_in)
+        .collect()
+}
+
+/// The variables that the request sets.
+pub(super) fn of_request(
+    request: &BuildRequest,
+) -> impl Iterator<Item = (Origin, String, Setting)> + '_ {
+    request.environment_variables.iter().map(|given| {
         let setting = match &given.value {
             VariableValue::Plaintext(text) => Setting::Plain(text.clone()),
             VariableValue::ParameterStore(name) => Setting::ParameterStore(name.clone()),
             VariableValue::SecretsManager(secret) => Setting::SecretsManager(secret.clone()),
         };
         (Origin::Start, given.name.clone(), setting)
-    });
-    let built_in = built_in(request, source_directory)
-        .into_iter()
-        .map(|Variable { name, value }| (Origin::BuiltIn, name, Setting::Plain(value)));
-    of_buildspec.chain(of_request).chain(built_in).collect()
+    })
 }
 
 /// The strongest of each name, in the order of the names.

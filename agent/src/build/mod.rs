@@ -4,12 +4,14 @@
 //! record: a build that fails is a value, and nothing of it is left behind on the host.
 
 mod abort;
+mod bucket;
 mod cache;
 mod checkout;
 mod environment;
 mod execute;
 mod journal;
 mod pause;
+pub mod permissions;
 mod phases;
 mod plan;
 pub mod preview;
@@ -17,15 +19,17 @@ mod provision;
 mod publish;
 mod report;
 mod resolve;
+mod role_credentials;
 mod runtimes;
 
+use buildspec_parser::Buildspec;
 use executor::protocol::{CommandUsage, Exit};
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use crate::cache::LocalCache;
 use crate::config::Config;
-use crate::credentials::Aws;
+use crate::credentials::{Aws, Role, Session};
 use crate::data_directory::{BuildDirectory, DataDirectory};
 use crate::docker::Engine;
 use crate::logs::{AgentLog, LogSink};
@@ -98,7 +102,8 @@ pub async fn run(
     let mut journal = Journal::new(sink);
     let ended = match tools.data.create_build(request.id.uuid) {
         Ok(directory) => {
-            let mut ended = steps(request, tools, &directory, &mut journal, stop).await;
+            let ended = Box::pin(steps(request, tools, &directory, &mut journal, stop));
+            let mut ended = ended.await;
             if let Err(abort) = &ended {
                 journal.abort(abort).await;
             }
@@ -134,6 +139,7 @@ async fn steps(
         checkout: &checkout,
         caches: caches.as_ref(),
     };
+    let aws = session(request, tools);
     // Neither needs the other, and each takes its time.
     let (container, fetched) = tokio::join!(
         provision::start(request, tools, directory, &places, stop),
@@ -145,37 +151,80 @@ async fn steps(
         .enter(PhaseType::DownloadSource, Timestamp::now());
     opening_lines(&mut log, &checkout)?;
     fetched?;
-    let buildspec = resolve::buildspec(request, directory, &checkout, &mut log)?;
+    let buildspec = resolve::buildspec(request, directory, &checkout, &aws, &mut log);
+    let buildspec = unless_stopped(stop, buildspec).await?;
     log.line("Processing environment variables")?;
-    let mut environment =
-        environment::variables(request, &buildspec, checkout.in_container(), tools)?;
-    let of_sources = environment::of_secondary_sources(checkout.secondary());
-    environment.variables.extend(of_sources);
+    let looked_up = look_up(request, tools, &aws, &buildspec, &checkout);
+    let (credentials, environment) = unless_stopped(stop, looked_up).await?;
+    let expires = credentials.as_ref().map(role_credentials::First::expires);
     let runtimes = runtimes::select(&buildspec, &environment.variables, &container).await?;
     let given = plan::Given {
         environment,
         runtimes,
         entrypoint: container.entrypoint(),
         cache_limit_bytes: tools.config.cache.limit_bytes(),
+        credentials: credentials.map(|first| first.plan),
         next: log.next(),
     };
     let plan = plan::of(request, &buildspec, &checkout, given);
-    execute::run(&container, &plan, journal, stop).await?;
+    tokio::select! {
+        ended = execute::run(&container, &plan, journal, stop) => ended?,
+        never = Box::pin(role_credentials::renew(&container, &aws, expires)) => match never {},
+    }
     let log = journal.resume().await?;
     let upload = publish::Upload {
         request,
         buildspec: &buildspec,
         plan: &plan,
         directory,
+        aws: &aws,
+        stop,
     };
     // What was collected lies outside the container.
-    let (removed, finished) =
-        tokio::join!(container.remove(), publish::upload(&upload, journal, log));
+    let (removed, finished) = tokio::join!(
+        container.remove(),
+        Box::pin(publish::upload(&upload, journal, log))
+    );
     removed?;
     if let Some(scope) = &caches {
         cache::settle(scope, request, tools, directory, journal).await;
     }
     finished
+}
+
+/// Clients of AWS with the build's role. Nobody is asked before a step needs something.
+fn session(request: &BuildRequest, tools: &Tools) -> Session {
+    let role = request.service_role.as_deref();
+    let role = role.filter(|role| !role.is_empty());
+    let role = role.map(|role| Role::of_build(role, &request.id));
+    tools.aws.session(role)
+}
+
+/// A step that may wait for others and leaves nothing behind.
+async fn unless_stopped<T>(
+    stop: &CancellationToken,
+    work: impl Future<Output = Result<T, Abort>>,
+) -> Result<T, Abort> {
+    // Of the clients of AWS, futures are large.
+    let ended = stop.run_until_cancelled(Box::pin(work)).await;
+    ended.unwrap_or(Err(Abort::Stopped))
+}
+
+/// What the build needs of AWS before its first command: credentials of its role, and stored values.
+async fn look_up(
+    request: &BuildRequest,
+    tools: &Tools,
+    aws: &Session,
+    buildspec: &Buildspec,
+    checkout: &checkout::Checkout,
+) -> Result<(Option<role_credentials::First>, environment::Environment), Abort> {
+    // First: whoever cannot have the role gets nothing with it.
+    let credentials = role_credentials::first(aws).await?;
+    let source = checkout.in_container();
+    let mut environment = environment::variables(request, buildspec, source, tools, aws).await?;
+    let of_sources = environment::of_secondary_sources(checkout.secondary());
+    environment.variables.extend(of_sources);
+    Ok((credentials, environment))
 }
 
 fn opening_lines(log: &mut AgentLog, checkout: &checkout::Checkout) -> std::io::Result<()> {

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use buildspec_parser::model::{Artifacts, Buildspec, OnFailure, PhaseName, Shell, Version};
 use executor::protocol::{
-    self, ArtifactPlan, DebugPlan, Owner, Packaging, PhasePlan, Plan, ReportPlan, Reports,
-    RuntimeSelection, Secret, ShellKind, StateCarrying, Variable,
+    self, ArtifactPlan, CredentialsPlan, DebugPlan, Owner, Packaging, PhasePlan, Plan, ReportPlan,
+    Reports, RuntimeSelection, Secret, ShellKind, StateCarrying, Variable,
 };
 use nix::unistd::{getegid, geteuid};
 
@@ -31,6 +31,8 @@ pub(super) struct Given {
     pub(super) entrypoint: Vec<String>,
     /// A cache of more bytes is not kept.
     pub(super) cache_limit_bytes: u64,
+    /// Credentials of the build's role.
+    pub(super) credentials: Option<CredentialsPlan>,
     /// Where the executor goes on with the spool: segment and sequence.
     pub(super) next: (u32, u64),
 }
@@ -47,6 +49,7 @@ pub(super) fn of(
         runtimes,
         entrypoint,
         cache_limit_bytes,
+        credentials,
         next,
     } = given;
     Plan {
@@ -76,6 +79,7 @@ pub(super) fn of(
         reports: reports(buildspec),
         artifacts: artifacts(&request.artifacts, buildspec),
         debug: debug(request),
+        credentials,
         owner: Owner {
             user: geteuid().as_raw(),
             group: getegid().as_raw(),

@@ -1,15 +1,18 @@
 //! `UPLOAD_ARTIFACTS`: reports are read, collected artifacts go to where they are wanted.
 
 use std::io;
+use std::path::PathBuf;
 
 use buildspec_parser::Buildspec;
 use executor::protocol::{Plan, channel};
 use jiff::Timestamp;
+use tokio_util::sync::CancellationToken;
 
 use super::journal::{Collected, Journal};
 use super::report::{self, Reported};
-use super::{Abort, Finished};
-use crate::artifacts;
+use super::{Abort, Finished, bucket};
+use crate::artifacts::{self, StoreError};
+use crate::credentials::Session;
 use crate::data_directory::BuildDirectory;
 use crate::logs::AgentLog;
 use crate::model::{
@@ -28,6 +31,10 @@ pub(super) struct Upload<'a> {
     pub(super) plan: &'a Plan,
     /// Where the collected files lie.
     pub(super) directory: &'a BuildDirectory,
+    /// Clients of AWS with the build's role.
+    pub(super) aws: &'a Session,
+    /// Stops the build.
+    pub(super) stop: &'a CancellationToken,
 }
 
 /// Reads the reports, stores the collected artifacts and ends `UPLOAD_ARTIFACTS`, if the build got
@@ -133,36 +140,35 @@ async fn store(
         Collected::Failed(context) => return Ok(Err(context.clone())),
         Collected::Complete { name, archive } => (name.as_deref(), archive.clone()),
     };
-    let root = match &upload.request.artifacts {
-        ArtifactDestination::Directory { root, .. } => root,
-        ArtifactDestination::S3 { .. } => {
-            let message =
-                "artifacts in S3 are not supported yet: name a directory with --artifacts";
-            return Ok(Err(PhaseContext::new("CLIENT_ERROR", message)));
-        }
-        ArtifactDestination::None => {
-            return Err(anyhow::anyhow!("an artifact was collected that nobody asked for").into());
-        }
-    };
     let Some(key) = key(upload, identifier, name, archive.is_some()) else {
         let message = format!(
-            "artifact name `{}` is not a path inside the artifact directory",
+            "artifact name `{}` is not a path inside the place of artifacts",
             name.unwrap_or_default()
         );
         return Ok(Err(PhaseContext::new("CLIENT_ERROR", message)));
     };
-    let (source, destination) = (upload.directory.artifact(index), root.join(key));
-    let location = destination.display().to_string();
-    let is_archive = archive.is_some();
-    let store = move || {
-        if is_archive {
-            let archive = source.join(channel::ARCHIVE);
-            artifacts::store_as_file(&archive, &destination).map(|()| Vec::new())
-        } else {
-            artifacts::store_in_directory(&source, &destination)
+    let source = upload.directory.artifact(index);
+    let artifacts = &upload.request.artifacts;
+    let stored = match (artifacts, artifacts.settings(identifier)) {
+        (ArtifactDestination::Directory { root, .. }, _) => {
+            in_directory(source, root.join(key), archive.is_some()).await
+        }
+        (ArtifactDestination::S3 { .. }, Wanted::With(settings)) => {
+            bucket::store(upload, settings, &source, &key, archive.as_ref()).await
+        }
+        _ => {
+            return Err(anyhow::anyhow!("an artifact was collected that nobody asked for").into());
         }
     };
-    let files = tokio::task::spawn_blocking(store).await??;
+    let (location, files) = match stored {
+        Ok(stored) => stored,
+        Err(StoreError::Stopped) => return Err(Abort::Stopped),
+        Err(StoreError::Upload { reason, .. }) => {
+            let message = format!("Failed to upload artifacts: {reason}");
+            return Ok(Err(PhaseContext::new("CLIENT_ERROR", message)));
+        }
+        Err(error) => return Err(error.into()),
+    };
     let (sha256sum, md5sum) = archive.map(|sums| (sums.sha256, sums.md5)).unzip();
     Ok(Ok(Artifact {
         artifact_identifier: identifier.map(str::to_owned),
@@ -171,6 +177,26 @@ async fn store(
         sha256sum,
         md5sum,
     }))
+}
+
+/// Stores one artifact in a directory of this machine: its location and, if it is no archive, its files.
+async fn in_directory(
+    collected: PathBuf,
+    destination: PathBuf,
+    is_archive: bool,
+) -> Result<(String, Vec<String>), StoreError> {
+    let location = destination.display().to_string();
+    let store = move || {
+        if is_archive {
+            let archive = collected.join(channel::ARCHIVE);
+            artifacts::store_as_file(&archive, &destination).map(|()| Vec::new())
+        } else {
+            artifacts::store_in_directory(&collected, &destination)
+        }
+    };
+    let stored = tokio::task::spawn_blocking(store).await;
+    let files = stored.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))?;
+    Ok((location, files))
 }
 
 /// The place of an artifact below the artifact directory. In the simple layout the primary one's is the directory itself,

@@ -6,9 +6,11 @@ use std::path::{Component, Path, PathBuf};
 
 use buildspec_parser::model::{PhaseName, Shell};
 use buildspec_parser::{Buildspec, Diagnostic, SourceId};
+use tokio::io::AsyncReadExt;
 
 use super::Abort;
 use super::checkout::Checkout;
+use crate::credentials::{Session, describe};
 use crate::data_directory::{BuildDirectory, DirectoryError};
 use crate::logs::AgentLog;
 use crate::model::{BuildRequest, BuildspecChoice, NamedText, PhaseContext};
@@ -72,10 +74,11 @@ impl ResolveError {
 
 /// Finds, reads and parses the buildspec of a build, and says in the log where it lies. Warnings
 /// stay silent: `lint` is for them.
-pub(super) fn buildspec(
+pub(super) async fn buildspec(
     request: &BuildRequest,
     directory: &BuildDirectory,
     checkout: &Checkout,
+    aws: &Session,
     log: &mut AgentLog,
 ) -> Result<Buildspec, Abort> {
     let location = match &request.buildspec {
@@ -88,7 +91,11 @@ pub(super) fn buildspec(
         BuildspecChoice::S3(arn) => arn.clone(),
     };
     log.line(&format!("YAML location is {location}"))?;
-    let buildspec = parse(request, checkout.on_host()).map_err(|error| match error {
+    let object = match &request.buildspec {
+        BuildspecChoice::S3(arn) => Some(fetch(arn, aws).await?),
+        _ => None,
+    };
+    let buildspec = parse(request, checkout.on_host(), object).map_err(|error| match error {
         ResolveError::Rejected(rejected) => Abort::Rejected(rejected),
         ResolveError::Read {
             name,
@@ -124,6 +131,28 @@ pub(super) fn buildspec(
     Ok(buildspec)
 }
 
+/// Fetches a buildspec from S3. That a failure is told like that is assumed.
+async fn fetch(arn: &str, aws: &Session) -> Result<Vec<u8>, Abort> {
+    let failed = |reason: String| {
+        let message = format!("cannot get the buildspec {arn}: {reason}");
+        Abort::failed("YAML_FILE_ERROR", message)
+    };
+    let place = arn
+        .split_once(":s3:::")
+        .and_then(|(_, place)| place.split_once('/'));
+    let Some((bucket, key)) = place else {
+        return Err(failed("not the ARN of an object in S3".to_owned()));
+    };
+    let client = aws.s3().await;
+    let asked = client.get_object().bucket(bucket).key(key).send().await;
+    let object = asked.map_err(|error| failed(describe(&error)))?;
+    let mut bytes = Vec::new();
+    let mut body = object.body.into_async_read().take(READ_LIMIT_BYTES);
+    let read = body.read_to_end(&mut bytes).await;
+    read.map_err(|error| failed(error.to_string()))?;
+    Ok(bytes)
+}
+
 /// Containers are Linux ones: a script for another shell would be read wrongly by `sh`.
 fn refuse_shells_of_windows(buildspec: &Buildspec) -> Result<(), Abort> {
     match buildspec.env.shell.as_ref().map(|shell| shell.value) {
@@ -151,17 +180,24 @@ fn refuse_users_in_place(request: &BuildRequest, buildspec: &Buildspec) -> Resul
     }
 }
 
-/// Reads and parses the buildspec of a request, whose source lies in `source`.
-pub(super) fn parse(request: &BuildRequest, source: &Path) -> Result<Buildspec, ResolveError> {
+/// Reads and parses the buildspec of a request, whose source lies in `source`; `object` is what was fetched from S3.
+pub(super) fn parse(
+    request: &BuildRequest,
+    source: &Path,
+    object: Option<Vec<u8>>,
+) -> Result<Buildspec, ResolveError> {
     let (name, bytes) = match &request.buildspec {
         BuildspecChoice::Inline(text) => (INLINE_NAME, text.clone().into_bytes()),
-        BuildspecChoice::S3(arn) => {
-            return Err(ResolveError::Read {
-                name: arn.clone(),
-                source_directory: source.to_owned(),
-                source: io::Error::other("a buildspec in S3 is not supported yet"),
-            });
-        }
+        BuildspecChoice::S3(arn) => match object {
+            Some(bytes) => (arn.as_str(), bytes),
+            None => {
+                return Err(ResolveError::Read {
+                    name: arn.clone(),
+                    source_directory: source.to_owned(),
+                    source: io::Error::other("only a build fetches it from S3"),
+                });
+            }
+        },
         BuildspecChoice::Path(path) => match read(source, path) {
             Ok(bytes) => (path.as_str(), bytes),
             Err(error) => {

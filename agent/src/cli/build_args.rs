@@ -52,6 +52,12 @@ pub(super) struct BuildArgs {
     /// Run the container privileged, if the configuration allows it
     #[arg(long)]
     privileged: bool,
+    /// ARN of the role whose credentials the build and its uploads use [default: the project's]
+    #[arg(long, value_name = "ARN", conflicts_with = "no_service_role")]
+    service_role: Option<String>,
+    /// Run without a role: uploads use the agent's own credentials, the build gets none
+    #[arg(long)]
+    no_service_role: bool,
     /// Variable whose value must not appear in the log (repeatable)
     #[arg(long = "mask", value_name = "NAME")]
     masked: Vec<String>,
@@ -188,6 +194,11 @@ impl BuildArgs {
         }
         request.compute_type = self.compute_type.or(request.compute_type);
         request.privileged_mode |= self.privileged;
+        if self.no_service_role {
+            request.service_role = None;
+        } else if let Some(role) = &self.service_role {
+            request.service_role = Some(role.clone());
+        }
         request.masked_variables.clone_from(&self.masked);
         let variables = environment(&self.environment, &self.env_file)?;
         request.environment_variables.extend(variables);

@@ -5,6 +5,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use crate::build::ResolveError;
+use crate::credentials::CredentialsError;
 use crate::docker::DockerError;
 
 /// The documented exit codes.
@@ -61,6 +62,9 @@ impl Failure {
 
     fn new(exit: Exit, error: &anyhow::Error) -> Self {
         let remedy = error.chain().find_map(|cause| {
+            if cause.is::<CredentialsError>() {
+                return Some(CredentialsError::remedy());
+            }
             let docker = cause
                 .downcast_ref::<DockerError>()
                 .and_then(DockerError::remedy);

@@ -6,6 +6,7 @@ mod builds;
 mod completions;
 mod debugging;
 mod diagnostics;
+mod doctor;
 mod exit;
 mod gc;
 mod keys;
@@ -92,6 +93,7 @@ enum Command {
     Resume(resume::ResumeArgs),
     Server(Box<server::ServerArgs>),
     Keys(keys::KeysArgs),
+    Doctor(Box<doctor::DoctorArgs>),
     Gc(gc::GcArgs),
     Completions(completions::CompletionsArgs),
     Man(man::ManArgs),
@@ -114,6 +116,7 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Resume(args) => Box::pin(resume::run(args, &cli.global)).await,
         Command::Server(args) => Box::pin(server::run(*args, &cli.global)).await,
         Command::Keys(args) => Box::pin(keys::run(args, &cli.global)).await,
+        Command::Doctor(args) => Box::pin(doctor::run(*args, &cli.global)).await,
         Command::Gc(args) => gc::run(args, &cli.global).await,
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => man::run(args),

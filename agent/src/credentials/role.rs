@@ -21,6 +21,8 @@ pub struct Role {
 /// Credentials that expire.
 #[derive(Clone)]
 pub struct TemporaryCredentials {
+    /// ARN of the role they are of.
+    pub role_arn: String,
     /// Names the key.
     pub access_key_id: String,
     /// The key.
@@ -63,8 +65,9 @@ pub enum CredentialsError {
 
 impl CredentialsError {
     /// What a person can do about it.
-    pub fn remedy(&self) -> &'static str {
-        "let the agent's own identity assume the role: name it in the role's trust policy and allow it sts:AssumeRole"
+    pub fn remedy() -> &'static str {
+        "let the agent's own identity assume the role: name it in the role's trust policy and allow it sts:AssumeRole; \
+         or run the build without a role: --no-service-role"
     }
 }
 
@@ -113,6 +116,7 @@ impl Session {
         })?;
         match (given.session_token(), given.expiry()) {
             (Some(token), Some(expires)) => Ok(Some(TemporaryCredentials {
+                role_arn: role.arn.clone(),
                 access_key_id: given.access_key_id().to_owned(),
                 secret_access_key: given.secret_access_key().to_owned(),
                 session_token: token.to_owned(),

@@ -180,7 +180,7 @@ impl Overrides {
     #[expect(clippy::too_many_lines, reason = "a table")]
     pub fn refuse_unsupported(&self) -> Result<(), OverridesError> {
         let not_yet = "";
-        let members: [(&'static str, bool, &'static str); 20] = [
+        let members: [(&'static str, bool, &'static str); 19] = [
             (
                 "autoRetryLimitOverride",
                 self.auto_retry_limit.is_some(),
@@ -231,7 +231,6 @@ impl Overrides {
                 self.secondary_sources.is_some(),
                 not_yet,
             ),
-            ("serviceRoleOverride", self.service_role.is_some(), not_yet),
             ("sourceAuthOverride", self.source_auth.is_some(), not_yet),
             (
                 "secondarySourcesVersionOverride",

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use buildspec_parser::model::SecretReference;
 use serde::Deserialize;
 
-use super::{LookUpError, SecretValue, part};
+use super::{LookUpError, Reference, SecretValue, part};
 
 /// Largest file that is read, in bytes.
 const LARGEST_BYTES: u64 = 4 * 1024 * 1024;
@@ -103,14 +103,30 @@ impl SecretsFile {
         })
     }
 
+    /// Whether it has a value of this name, whatever part or version of it is asked for.
+    pub(super) fn knows(&self, reference: &Reference) -> bool {
+        match reference {
+            Reference::Parameter(name) => self.parameters.contains_key(name),
+            Reference::Secret(reference) => self.secrets.contains_key(&reference.id),
+        }
+    }
+
+    /// Looks a value up.
+    pub(super) fn look_up(&self, reference: &Reference) -> Result<SecretValue, LookUpError> {
+        match reference {
+            Reference::Parameter(name) => self.parameter(name),
+            Reference::Secret(reference) => self.secret(reference),
+        }
+    }
+
     /// The value of a parameter.
-    pub fn parameter(&self, name: &str) -> Result<SecretValue, LookUpError> {
+    fn parameter(&self, name: &str) -> Result<SecretValue, LookUpError> {
         let found = self.parameters.get(name).cloned();
         found.ok_or_else(|| LookUpError::NoParameter(name.to_owned()))
     }
 
     /// The value that a reference names.
-    pub fn secret(&self, reference: &SecretReference) -> Result<SecretValue, LookUpError> {
+    fn secret(&self, reference: &SecretReference) -> Result<SecretValue, LookUpError> {
         let is_present = reference.version_id.is_none()
             && matches!(
                 reference.version_stage.as_deref(),

@@ -48,6 +48,8 @@ pub struct Masker {
     key_ids: AhoCorasick,
     prefixes: Prefixes,
     longest: usize,
+    patterns: BTreeSet<Vec<u8>>,
+    encodings: Encodings,
     too_short: usize,
 }
 
@@ -67,8 +69,25 @@ impl Masker {
         secrets: impl IntoIterator<Item = &'a str>,
         encodings: Encodings,
     ) -> Result<Self, MaskingError> {
-        let mut patterns = BTreeSet::new();
-        let mut too_short = 0;
+        Self::of(BTreeSet::new(), 0, secrets, encodings)
+    }
+
+    /// Hides more secrets from now on.
+    pub fn hide<'a>(
+        &mut self,
+        secrets: impl IntoIterator<Item = &'a str>,
+    ) -> Result<(), MaskingError> {
+        let patterns = self.patterns.clone();
+        *self = Self::of(patterns, self.too_short, secrets, self.encodings)?;
+        Ok(())
+    }
+
+    fn of<'a>(
+        mut patterns: BTreeSet<Vec<u8>>,
+        mut too_short: usize,
+        secrets: impl IntoIterator<Item = &'a str>,
+        encodings: Encodings,
+    ) -> Result<Self, MaskingError> {
         for value in secrets.into_iter().filter(|value| !value.is_empty()) {
             if value.len() < SHORTEST_VALUE {
                 too_short += 1;
@@ -78,17 +97,19 @@ impl Masker {
                 patterns.insert(part.as_bytes().to_vec());
             }
         }
-        let mut patterns: Vec<Vec<u8>> = patterns.into_iter().collect();
         patterns.retain(|pattern| pattern.len() >= SHORTEST_VALUE);
+        let all: Vec<Vec<u8>> = patterns.iter().cloned().collect();
         let literals = AhoCorasick::builder()
             .match_kind(MatchKind::LeftmostLongest)
-            .build(&patterns)?;
+            .build(&all)?;
         Ok(Self {
             literals,
             key_ids: AhoCorasick::new(KEY_ID_PREFIXES)?,
-            prefilter: Prefilter::new(&patterns),
-            longest: patterns.iter().map(Vec::len).fold(KEY_ID_BYTES, Ord::max),
-            prefixes: Prefixes::new(patterns),
+            prefilter: Prefilter::new(&all),
+            longest: all.iter().map(Vec::len).fold(KEY_ID_BYTES, Ord::max),
+            prefixes: Prefixes::new(all),
+            patterns,
+            encodings,
             too_short,
         })
     }

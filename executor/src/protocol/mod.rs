@@ -6,6 +6,7 @@
 
 mod cache;
 pub mod channel;
+mod credentials;
 mod event;
 mod order;
 mod pause;
@@ -14,6 +15,7 @@ pub mod spool;
 mod terminal;
 
 pub use cache::{CacheMeta, CachePlace, CachePlan, entry_name, is_keyed_entry, version_hash};
+pub use credentials::{CredentialsPlan, RoleCredentials};
 pub use event::{ArchiveSums, CommandUsage, Event, Exit, PhaseContext, Status};
 pub use order::{Order, OrderError, decode_order, write_order};
 pub use pause::{Continuation, DebugPlan, Pause, PausePlace, PauseReason, Resume};

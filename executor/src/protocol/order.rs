@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Plan, Resume};
+use super::{Plan, Resume, RoleCredentials};
 
 /// The largest order accepted, in bytes of JSON.
 const ORDER_LIMIT_BYTES: usize = 32 * 1024 * 1024;
@@ -19,6 +19,8 @@ pub enum Order {
     Stop,
     /// Go on after a pause. An order for a pause that is over changes nothing.
     Resume(Resume),
+    /// Hand these credentials out from now on, in place of those of the plan.
+    Renew(Box<RoleCredentials>),
 }
 
 /// Why an order could not be read or written.

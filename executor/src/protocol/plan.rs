@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{CachePlan, DebugPlan};
+use super::{CachePlan, CredentialsPlan, DebugPlan};
 
 /// What one build does inside its container.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -48,6 +48,8 @@ pub struct Plan {
     pub artifacts: Vec<ArtifactPlan>,
     /// What lets a person into the build; `None` for a build that never waits for one.
     pub debug: Option<DebugPlan>,
+    /// Credentials of the build's role; `None` for a build without one.
+    pub credentials: Option<CredentialsPlan>,
     /// Who shall own the collected files on the host.
     pub owner: Owner,
     /// Time the build may still take, in milliseconds, counted from the arrival of the plan.

@@ -88,6 +88,7 @@ impl Root {
             reports: Reports::Configured(Vec::new()),
             artifacts: Vec::new(),
             debug: None,
+            credentials: None,
             owner: Owner {
                 user: owner.as_raw(),
                 group: group.as_raw(),

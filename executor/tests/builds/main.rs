@@ -8,6 +8,7 @@
 
 mod artifacts;
 mod cache;
+mod credentials;
 mod ending;
 mod harness;
 mod log;

@@ -117,11 +117,17 @@ pub struct BatchBuildPreview {
     pub ignore_failure: bool,
 }
 
+/// The buildspec of a request, as far as it can be known before its source is fetched.
+pub fn buildspec(request: &BuildRequest) -> Result<Buildspec, ResolveError> {
+    let source = request.source.directory().unwrap_or(Path::new(""));
+    resolve::parse(request, source, None)
+}
+
 /// Looks at the request, its buildspec and its source.
 pub fn of(request: &BuildRequest) -> Result<Preview, ResolveError> {
     let nowhere = Path::new("");
     let source = request.source.directory().unwrap_or(nowhere);
-    let buildspec = resolve::parse(request, source)?;
+    let buildspec = resolve::parse(request, source, None)?;
     let variables = variables(request, &buildspec);
     let in_source = source.to_string_lossy();
     let value = |name: &str| match name {
