@@ -102,7 +102,8 @@ pub async fn run(
     let mut journal = Journal::new(sink);
     let ended = match tools.data.create_build(request.id.uuid) {
         Ok(directory) => {
-            let mut ended = steps(request, tools, &directory, &mut journal, stop).await;
+            let ended = Box::pin(steps(request, tools, &directory, &mut journal, stop));
+            let mut ended = ended.await;
             if let Err(abort) = &ended {
                 journal.abort(abort).await;
             }
@@ -138,14 +139,7 @@ async fn steps(
         checkout: &checkout,
         caches: caches.as_ref(),
     };
-    // Asked for nothing until a step needs it.
-    let role = request
-        .service_role
-        .as_deref()
-        .filter(|role| !role.is_empty());
-    let aws = tools
-        .aws
-        .session(role.map(|role| Role::of_build(role, &request.id)));
+    let aws = session(request, tools);
     // Neither needs the other, and each takes its time.
     let (container, fetched) = tokio::join!(
         provision::start(request, tools, directory, &places, stop),
@@ -158,12 +152,10 @@ async fn steps(
     opening_lines(&mut log, &checkout)?;
     fetched?;
     let buildspec = resolve::buildspec(request, directory, &checkout, &aws, &mut log);
-    let buildspec = stop.run_until_cancelled(Box::pin(buildspec)).await;
-    let buildspec = buildspec.unwrap_or(Err(Abort::Stopped))?;
+    let buildspec = unless_stopped(stop, buildspec).await?;
     log.line("Processing environment variables")?;
-    let looked_up = Box::pin(look_up(request, tools, &aws, &buildspec, &checkout));
-    let looked_up = stop.run_until_cancelled(looked_up).await;
-    let (credentials, environment) = looked_up.unwrap_or(Err(Abort::Stopped))?;
+    let looked_up = look_up(request, tools, &aws, &buildspec, &checkout);
+    let (credentials, environment) = unless_stopped(stop, looked_up).await?;
     let expires = credentials.as_ref().map(role_credentials::First::expires);
     let runtimes = runtimes::select(&buildspec, &environment.variables, &container).await?;
     let given = plan::Given {
@@ -198,6 +190,24 @@ async fn steps(
         cache::settle(scope, request, tools, directory, journal).await;
     }
     finished
+}
+
+/// Clients of AWS with the build's role. Nobody is asked before a step needs something.
+fn session(request: &BuildRequest, tools: &Tools) -> Session {
+    let role = request.service_role.as_deref();
+    let role = role.filter(|role| !role.is_empty());
+    let role = role.map(|role| Role::of_build(role, &request.id));
+    tools.aws.session(role)
+}
+
+/// A step that may wait for others and leaves nothing behind.
+async fn unless_stopped<T>(
+    stop: &CancellationToken,
+    work: impl Future<Output = Result<T, Abort>>,
+) -> Result<T, Abort> {
+    // Of the clients of AWS, futures are large.
+    let ended = stop.run_until_cancelled(Box::pin(work)).await;
+    ended.unwrap_or(Err(Abort::Stopped))
 }
 
 /// What the build needs of AWS before its first command: credentials of its role, and stored values.

@@ -180,7 +180,7 @@ impl Overrides {
     #[expect(clippy::too_many_lines, reason = "a table")]
     pub fn refuse_unsupported(&self) -> Result<(), OverridesError> {
         let not_yet = "";
-        let members: [(&'static str, bool, &'static str); 20] = [
+        let members: [(&'static str, bool, &'static str); 19] = [
             (
                 "autoRetryLimitOverride",
                 self.auto_retry_limit.is_some(),
