@@ -122,7 +122,8 @@ pub async fn run(
     let mut journal = Journal::new(sink);
     match Box::pin(Premises::of_new_build(request, tools)).await {
         Ok(premises) => {
-            let ended = steps(request, tools, &premises, &mut journal, stop).await;
+            let ended = Box::pin(steps(request, tools, &premises, &mut journal, stop));
+            let ended = ended.await;
             ending::conclude(request, tools, premises, journal, ended).await
         }
         Err(error) => {
@@ -173,12 +174,10 @@ async fn steps(
     }
     opening_lines(&mut log, &checkout)?;
     let buildspec = resolve::buildspec(request, directory, &checkout, &aws, &mut log);
-    let buildspec = stop.run_until_cancelled(Box::pin(buildspec)).await;
-    let buildspec = buildspec.unwrap_or(Err(Abort::Stopped))?;
+    let buildspec = unless_stopped(stop, buildspec).await?;
     environment_lines(&mut log, &checkout)?;
-    let looked_up = Box::pin(look_up(request, tools, &aws, &buildspec, &checkout));
-    let looked_up = stop.run_until_cancelled(looked_up).await;
-    let (credentials, mut environment) = looked_up.unwrap_or(Err(Abort::Stopped))?;
+    let looked_up = look_up(request, tools, &aws, &buildspec, &checkout);
+    let (credentials, mut environment) = unless_stopped(stop, looked_up).await?;
     let expires = credentials.as_ref().map(role_credentials::First::expires);
     let of_sources = environment::of_sources(&checkout, &fetched);
     environment.variables.extend(of_sources);
@@ -243,6 +242,24 @@ async fn harvest(
         cache::settle(&scope, request, tools, directory, journal).await;
     }
     finished
+}
+
+/// Clients of AWS with the build's role. Nobody is asked before a step needs something.
+fn session(request: &BuildRequest, tools: &Tools) -> Session {
+    let role = request.service_role.as_deref();
+    let role = role.filter(|role| !role.is_empty());
+    let role = role.map(|role| Role::of_build(role, &request.id));
+    tools.aws.session(role)
+}
+
+/// A step that may wait for others and leaves nothing behind.
+async fn unless_stopped<T>(
+    stop: &CancellationToken,
+    work: impl Future<Output = Result<T, Abort>>,
+) -> Result<T, Abort> {
+    // Of the clients of AWS, futures are large.
+    let ended = stop.run_until_cancelled(Box::pin(work)).await;
+    ended.unwrap_or(Err(Abort::Stopped))
 }
 
 /// What the build needs of AWS before its first command: credentials of its role, and stored values.
