@@ -19,6 +19,7 @@ mod overrides;
 mod reports;
 mod secrets;
 mod sources;
+mod sources_in_s3;
 mod state;
 mod stopping;
 mod store;

@@ -99,6 +99,10 @@ fn every_form_of_a_version_is_built() {
         );
         assert_eq!(&exported(&finished, "COMMIT"), commit, "{version}");
         assert_eq!(&exported(&finished, "RESOLVED"), commit, "{version}");
+        assert_eq!(
+            finished.build().resolved_source_version.as_ref(),
+            Some(commit)
+        );
         assert_eq!(exported(&finished, "VERSION"), version);
         assert_eq!(exported(&finished, "CONTENT"), content, "{version}");
         assert_eq!(exported(&finished, "URL"), url);
@@ -118,6 +122,7 @@ fn a_depth_cuts_the_history_off() {
         ("2", "feature/x", "2"),
         ("1", history.commits[0].as_str(), "1"),
         ("1", "pr/25", "1"),
+        ("1", &history.commits[1][..7], "3"),
         ("25", "main", "3"),
         ("26", "main", "3"),
         ("0", "main", "3"),

@@ -23,6 +23,8 @@ pub struct Build {
     pub id: String,
     /// How it ended.
     pub build_status: String,
+    /// The commit of its primary source.
+    pub resolved_source_version: Option<String>,
     /// Its phases, in order.
     pub phases: Vec<Phase>,
     /// The values of `exported-variables`.

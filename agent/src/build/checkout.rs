@@ -4,17 +4,22 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use executor::protocol::{GitCredential, Secret};
-use futures_util::future::join_all;
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, join_all};
 use secrecy::ExposeSecret;
 use tokio_util::sync::CancellationToken;
 
 use super::{Abort, Tools, source_credential};
 use crate::config::process_environment;
+use crate::credentials::{Role, Session};
 use crate::data_directory::{BuildDirectory, DirectoryError};
 use crate::docker::Mount;
 use crate::model::{BuildRequest, Placement, ProjectSource, SourceLocation, SourceType};
 use crate::source::git::{Depth, GitSources, GitVersion, Mirrors, Repository, RepositoryUrl};
-use crate::source::{self, CredentialKind, Origin, Placed, Refusal, SourceError, SourceFailure};
+use crate::source::s3::S3Source;
+use crate::source::{
+    self, CredentialKind, Origin, Placed, Refusal, SourceError, SourceFailure, codecommit,
+};
 
 /// The places of the sources.
 #[derive(Debug)]
@@ -22,6 +27,8 @@ pub(super) struct Checkout {
     primary: Source,
     placement: Placement,
     secondary: Vec<Source>,
+    /// Region of addresses that name none.
+    region: String,
 }
 
 /// A source and its place.
@@ -33,6 +40,8 @@ struct Source {
     version: Option<String>,
     on_host: PathBuf,
     in_container: String,
+    /// A path for what is downloaded and unpacked.
+    scratch: PathBuf,
 }
 
 /// A further source as the build sees it.
@@ -72,7 +81,7 @@ impl Checkout {
         }));
         let urls: Vec<_> = sources
             .iter()
-            .map(|(_, location, _)| repository(location))
+            .map(|(_, location, _)| repository(location, &request.region))
             .collect();
         let placed: Vec<_> = sources
             .iter()
@@ -83,7 +92,8 @@ impl Checkout {
             })
             .collect();
         let directories = source::layout::directories(&placed).into_iter();
-        let mut sources = sources.into_iter().zip(directories).map(|(source, place)| {
+        let placed = sources.into_iter().zip(directories).enumerate();
+        let mut sources = placed.map(|(index, (source, place))| {
             let (identifier, location, version) = source;
             let relative = format!("src{digits}/{place}");
             Source {
@@ -92,6 +102,7 @@ impl Checkout {
                 version: version.clone().filter(|version| !version.is_empty()),
                 on_host: directory.output().join(&relative),
                 in_container: format!("/codebuild/output/{relative}"),
+                scratch: directory.path().join(format!("download-{index}")),
             }
         });
         let Some(mut primary) = sources.next() else {
@@ -115,6 +126,7 @@ impl Checkout {
             primary,
             placement,
             secondary,
+            region: request.region.clone(),
         })
     }
 
@@ -128,9 +140,24 @@ impl Checkout {
         self.secondary.iter().map(|source| SecondarySource {
             identifier: source.identifier.as_deref().unwrap_or_default(),
             in_container: &source.in_container,
-            repository_url: repository_url(&source.location),
+            repository_url: repository_url(&source.location, &self.region),
             version: source.version.as_deref().unwrap_or_default(),
         })
+    }
+
+    /// What the log of CodeBuild calls a primary source for which it waits longer; none for the types
+    /// of which no log is known.
+    pub(super) fn slow_source(&self) -> Option<&'static str> {
+        match &self.primary.location {
+            SourceLocation::Directory { .. } => None,
+            SourceLocation::Project(source) => match source.source_type {
+                SourceType::S3 => Some("S3 source"),
+                SourceType::Github | SourceType::GithubEnterprise => {
+                    Some("Github and GitHub Enterprise sources")
+                }
+                _ => None,
+            },
+        }
     }
 
     /// The source directory on this machine.
@@ -150,8 +177,8 @@ impl Checkout {
 
 /// `CODEBUILD_SOURCE_REPO_URL` of a source: the address of a repository without credentials, or
 /// `s3://bucket/key`.
-pub(super) fn repository_url(location: &SourceLocation) -> String {
-    match (location, repository(location)) {
+pub(super) fn repository_url(location: &SourceLocation, region: &str) -> String {
+    match (location, repository(location, region)) {
         (_, Some(url)) => url.to_string(),
         (SourceLocation::Project(source), None) if source.source_type == SourceType::S3 => {
             format!("s3://{}", source.location.as_deref().unwrap_or_default())
@@ -161,11 +188,11 @@ pub(super) fn repository_url(location: &SourceLocation) -> String {
 }
 
 /// The repository that a source is; `None` for everything else, and for an address that is not valid.
-fn repository(location: &SourceLocation) -> Option<RepositoryUrl> {
+fn repository(location: &SourceLocation, region: &str) -> Option<RepositoryUrl> {
     match location {
         SourceLocation::Project(source) if source.source_type.is_git() => {
-            let url = RepositoryUrl::parse(source.location.as_deref()?);
-            url.ok().map(|(url, _)| url)
+            let location = codecommit::https_address(source.location.as_deref()?, region);
+            RepositoryUrl::parse(&location).ok().map(|(url, _)| url)
         }
         _ => None,
     }
@@ -192,14 +219,9 @@ pub(super) async fn fetch(
     let stop = stop.child_token();
     let sources = std::iter::once(&checkout.primary).chain(&checkout.secondary);
     let sources = sources.skip(usize::from(checkout.placement == Placement::InPlace));
-    let fetching = sources.map(|source| async {
-        let fetched = fetch_one(request, source, tools, &stop).await;
-        if fetched.is_err() {
-            // The build is over; the others need not go on.
-            stop.cancel();
-        }
-        fetched
-    });
+    let fetching: Vec<BoxFuture<'_, _>> = sources
+        .map(|source| fetch_or_stop(request, source, tools, &stop).boxed())
+        .collect();
     let mut all = Fetched::default();
     let mut stopped = false;
     for (index, fetched) in join_all(fetching).await.into_iter().enumerate() {
@@ -221,6 +243,20 @@ pub(super) async fn fetch(
     }
 }
 
+/// Fetches one source. If that fails, the build is over: the others need not go on.
+async fn fetch_or_stop(
+    request: &BuildRequest,
+    source: &Source,
+    tools: &Tools,
+    stop: &CancellationToken,
+) -> Result<Fetched, Abort> {
+    let fetched = fetch_one(request, source, tools, stop).await;
+    if fetched.is_err() {
+        stop.cancel();
+    }
+    fetched
+}
+
 async fn fetch_one(
     request: &BuildRequest,
     source: &Source,
@@ -237,6 +273,7 @@ async fn fetch_one(
         }
         SourceLocation::Project(settings) => match settings.source_type {
             SourceType::NoSource => Ok(Fetched::default()),
+            SourceType::S3 => s3(request, source, settings, tools, stop).await,
             _ => Err(SourceError::Refused(Refusal::Other(
                 "sources of this type are not supported yet".to_owned(),
             ))),
@@ -260,6 +297,36 @@ fn failure(refusal: Refusal, source: &Source) -> SourceFailure {
     }
 }
 
+async fn s3(
+    request: &BuildRequest,
+    source: &Source,
+    settings: &ProjectSource,
+    tools: &Tools,
+    stop: &CancellationToken,
+) -> Result<Fetched, SourceError> {
+    let location = settings.location.as_deref().unwrap_or_default();
+    let limit_bytes = tools.config.sources.limit_gib << 30;
+    let object = S3Source::parse(location, source.version.clone(), limit_bytes);
+    let object = object.ok_or_else(|| {
+        SourceError::Refused(Refusal::Other(format!(
+            "the location {location:?} is not bucket/key.zip or bucket/folder/"
+        )))
+    })?;
+    let client = session(request, tools).s3().await;
+    object
+        .fetch(&client, &source.scratch, &source.on_host, stop)
+        .await?;
+    Ok(Fetched::default())
+}
+
+/// Clients of AWS with the credentials of the project's role.
+pub(super) fn session(request: &BuildRequest, tools: &Tools) -> Session {
+    let role = request.service_role.as_deref();
+    tools
+        .aws
+        .session(role.map(|role| Role::of_build(role, &request.id)))
+}
+
 async fn git(
     request: &BuildRequest,
     source: &Source,
@@ -269,7 +336,8 @@ async fn git(
 ) -> Result<Fetched, SourceError> {
     let other = |text: String| SourceError::Refused(Refusal::Other(text));
     let location = settings.location.as_deref().unwrap_or_default();
-    let (url, user) = RepositoryUrl::parse(location).map_err(|error| other(error.to_string()))?;
+    let location = codecommit::https_address(location, &request.region);
+    let (url, user) = RepositoryUrl::parse(&location).map_err(|error| other(error.to_string()))?;
     if user.is_some_and(|user| !user.password.is_empty()) {
         return Err(other(
             "the repository's address holds a password: store it as a source credential".to_owned(),
@@ -277,7 +345,7 @@ async fn git(
     }
     let version = GitVersion::parse(source.version.as_deref().unwrap_or_default())
         .map_err(|_| SourceError::Refused(Refusal::ReferenceNotFound))?;
-    let credential = source_credential::find(settings, &url, tools).await?;
+    let credential = source_credential::find(request, settings, &url, tools).await?;
     let git_credentials = match credential.as_ref().map(|credential| &credential.kind) {
         Some(CredentialKind::Login { username, password }) => {
             let (protocol, _) = url.as_str().split_once("://").unwrap_or_default();
@@ -305,6 +373,7 @@ async fn git(
         mirrors: Mirrors::new(tools.data.sources()),
         lookup: process_environment,
         limit_bytes: tools.config.sources.limit_gib << 30,
+        mirrors_limit_bytes: tools.config.sources.mirrors_limit_gib << 30,
         limit: request.timeout,
     };
     let commit = sources.fetch(&repository, &source.on_host, stop).await?;

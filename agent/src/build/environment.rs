@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 
 use buildspec_parser::Buildspec;
-use buildspec_parser::model::SecretReference;
+use buildspec_parser::model::{PhaseName, SecretReference};
 use buildspec_parser::plan::{self, ValueSource};
 use executor::protocol::{GitCredential, Variable, channel};
 use serde::Serialize;
@@ -114,7 +114,7 @@ pub(super) fn of_sources(checkout: &Checkout, fetched: &Fetched) -> Vec<Variable
 
 /// Tells git in the build who answers for the sources' credentials, where the buildspec wants that
 /// (buildspec reference, env/git-credential-helper), and that the sources are not a stranger's where
-/// the agent, whose files they are, is not root. The settings are variables, so that they hold for
+/// they belong to another user than the one who runs git: the agent's, or one of `run-as`. The settings are variables, so that they hold for
 /// every user of the build and no file of the image is changed; settings that the build brings along
 /// stay.
 ///
@@ -143,7 +143,11 @@ pub(super) fn configure_git(
             "true".to_owned(),
         ));
     }
-    if fetched.resolved_version.is_some() && !nix::unistd::geteuid().is_root() {
+    let has_users = PhaseName::ALL
+        .into_iter()
+        .any(|phase| buildspec.run_as(phase).is_some());
+    let is_strange = has_users || !nix::unistd::geteuid().is_root();
+    if fetched.resolved_version.is_some() && is_strange {
         settings.push(("safe.directory".to_owned(), "*".to_owned()));
     }
     if settings.is_empty() {
@@ -234,7 +238,10 @@ fn built_in(request: &BuildRequest, source_directory: &str) -> Vec<Variable> {
             "CODEBUILD_PROJECT_ARN",
             arn(format!("project/{}", id.project)),
         ),
-        variable("CODEBUILD_SOURCE_REPO_URL", repository_url(&request.source)),
+        variable(
+            "CODEBUILD_SOURCE_REPO_URL",
+            repository_url(&request.source, region),
+        ),
         variable(
             "CODEBUILD_SOURCE_VERSION",
             request.source_version.as_deref().unwrap_or_default(),

@@ -25,6 +25,8 @@ pub(super) struct Journal<'a> {
     pub(super) saved_cache: Option<String>,
     /// The staged reports, by their numbers.
     pub(super) staged: BTreeMap<usize, StagedReport>,
+    /// The commit of the primary source.
+    pub(super) resolved_source_version: Option<String>,
     exported: Vec<ExportedVariable>,
     commands: Vec<CommandRecord>,
     ended: Option<Ended>,
@@ -88,6 +90,7 @@ impl<'a> Journal<'a> {
             restored_cache: None,
             saved_cache: None,
             staged: BTreeMap::new(),
+            resolved_source_version: None,
             exported: Vec::new(),
             commands: Vec::new(),
             ended: None,
@@ -323,6 +326,7 @@ impl<'a> Journal<'a> {
             build_status: finished.status,
             start_time: self.phases.start_time(),
             end_time,
+            resolved_source_version: self.resolved_source_version,
             phases: self.phases.complete(end_time),
             exported_environment_variables: self.exported,
             artifacts: finished.artifacts,

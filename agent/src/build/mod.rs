@@ -153,9 +153,12 @@ async fn steps(
     log.line("Waiting for agent ping")?;
     log.line("Waiting for DOWNLOAD_SOURCE")?;
     let fetched = fetched?;
+    journal
+        .resolved_source_version
+        .clone_from(&fetched.resolved_version);
     opening_lines(&mut log, &checkout)?;
     let buildspec = resolve::buildspec(request, directory, &checkout, &mut log)?;
-    log.line("Processing environment variables")?;
+    environment_lines(&mut log, &checkout)?;
     let mut environment =
         environment::variables(request, &buildspec, checkout.in_container(), tools)?;
     let of_sources = environment::of_sources(&checkout, &fetched);
@@ -196,4 +199,13 @@ fn opening_lines(log: &mut AgentLog, checkout: &checkout::Checkout) -> std::io::
         let (identifier, path) = (source.identifier, source.in_container);
         log.line(&format!("CODEBUILD_SRC_DIR_{identifier}={path}"))
     })
+}
+
+fn environment_lines(log: &mut AgentLog, checkout: &checkout::Checkout) -> std::io::Result<()> {
+    if let Some(source) = checkout.slow_source() {
+        log.line(&format!(
+            "Setting HTTP client timeout to higher timeout for {source}"
+        ))?;
+    }
+    log.line("Processing environment variables")
 }

@@ -2,15 +2,19 @@
 //! host.
 
 use anyhow::anyhow;
+use jiff::Timestamp;
+use secrecy::{ExposeSecret, SecretString};
 
-use super::Tools;
-use crate::model::{ProjectSource, SourceAuthType, SourceType};
+use super::{Tools, checkout};
+use crate::credentials::describe;
+use crate::model::{BuildRequest, ProjectSource, SourceAuthType, SourceType};
 use crate::source::git::RepositoryUrl;
 use crate::source::stored::{CredentialError, StoredCredential, of_secret};
-use crate::source::{Credential, Refusal, SourceError};
+use crate::source::{Credential, Refusal, SourceError, codecommit};
 
 /// Looks the credential up; `None` where the repository has to be open to everybody.
 pub(super) async fn find(
+    request: &BuildRequest,
     source: &ProjectSource,
     url: &RepositoryUrl,
     tools: &Tools,
@@ -35,32 +39,69 @@ pub(super) async fn find(
         }
     };
     match stored {
+        None if source.source_type == SourceType::Codecommit => {
+            of_codecommit(request, url, tools).await
+        }
         None => Ok(None),
         Some(StoredCredential::Ready(credential)) => Ok(Some(credential)),
         Some(StoredCredential::InSecretsManager { secret, username }) => {
-            of_secrets_manager(&secret, username, source.source_type, tools).map(Some)
+            let text = secret_text(request, &secret, tools).await?;
+            let text = text.expose_secret();
+            let credential = of_secret(&secret, text, username, source.source_type);
+            credential.map(Some).map_err(|error| refused(&told(&error)))
         }
     }
 }
 
-fn of_secrets_manager(
+/// The text of a secret: from the file that stands for Secrets Manager, else from Secrets Manager itself,
+/// with the credentials of the project's role.
+async fn secret_text(
+    request: &BuildRequest,
     secret: &str,
-    username: Option<String>,
-    source_type: SourceType,
     tools: &Tools,
-) -> Result<Credential, SourceError> {
-    let looked_up = secret
-        .parse()
-        .map_err(|_| refused("the name of the source credential's secret is not valid"));
-    let reference = looked_up?;
-    let secrets = tools.secrets.as_ref().ok_or_else(|| {
-        refused("the source credential lies in Secrets Manager, which is not supported yet: give it with --secrets-file")
-    })?;
-    let value = secrets
-        .secret(&reference)
-        .map_err(|error| refused(&error.to_string()))?;
-    let credential = of_secret(secret, value.expose(), username, source_type);
-    credential.map_err(|error| refused(&told(&error)))
+) -> Result<SecretString, SourceError> {
+    if let Some(secrets) = &tools.secrets {
+        let reference = secret.parse();
+        let reference = reference
+            .map_err(|_| refused("the name of the source credential's secret is not valid"))?;
+        let value = secrets.secret(&reference);
+        let value = value.map_err(|error| refused(&error.to_string()))?;
+        return Ok(value.expose().into());
+    }
+    let region = secret
+        .strip_prefix("arn:")
+        .and_then(|arn| arn.split(':').nth(2));
+    let session = checkout::session(request, tools);
+    let client = session.secrets_manager(region).await;
+    let answer = client.get_secret_value().secret_id(secret).send().await;
+    let answer =
+        answer.map_err(|error| refused(&format!("Secrets Manager Error: {}", describe(&error))))?;
+    match answer.secret_string {
+        Some(text) => Ok(text.into()),
+        None => Err(refused(
+            &CredentialError::Form(secret.to_owned()).to_string(),
+        )),
+    }
+}
+
+/// The role of the project opens its repositories in `CodeCommit`.
+async fn of_codecommit(
+    request: &BuildRequest,
+    url: &RepositoryUrl,
+    tools: &Tools,
+) -> Result<Option<Credential>, SourceError> {
+    let Some(region) = codecommit::region_of(url) else {
+        return Ok(None);
+    };
+    let keys = checkout::session(request, tools).keys().await;
+    let keys = keys.map_err(|error| refused(&error.to_string()))?;
+    let signing = codecommit::Keys {
+        access_key_id: keys.access_key_id(),
+        secret_access_key: keys.secret_access_key(),
+        session_token: keys.session_token(),
+    };
+    let now = Timestamp::now();
+    Ok(Some(codecommit::credential(url, region, signing, now)))
 }
 
 fn told(error: &CredentialError) -> String {

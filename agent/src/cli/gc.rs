@@ -10,7 +10,7 @@ use super::{GlobalArgs, print};
 use crate::build::Tools;
 use crate::worker::housekeeping;
 
-/// Removes containers and workspaces whose agent died, and caches for which there is no room
+/// Removes containers and workspaces whose agent died, and caches and mirrors that are too many
 ///
 /// Finds leftovers by their labels and by the locks that living agents hold. Touches nothing that
 /// belongs to a running build or to another data directory. Of the caches those go that were not used
@@ -67,6 +67,7 @@ pub(super) async fn run(args: GcArgs, global: &GlobalArgs) -> Result<Exit, Failu
     caches(&args, &tools, &mut output)
         .await
         .map_err(Failure::fault)?;
+    mirrors(&args, &tools, &mut output).map_err(Failure::fault)?;
     if output.is_empty() && !args.json {
         output.push_str("nothing to remove\n");
     }
@@ -101,6 +102,26 @@ async fn caches(args: &GcArgs, tools: &Tools, output: &mut String) -> anyhow::Re
             housekeeping::remove_trash(&trash, tools, &tools.config.image).await?;
         }
         tell(&trash.path, trash.bytes);
+    }
+    Ok(())
+}
+
+/// Removes mirrors of repositories that nobody uses any more, and those for which there is no room.
+fn mirrors(args: &GcArgs, tools: &Tools, output: &mut String) -> anyhow::Result<()> {
+    for mirror in housekeeping::evict_mirrors(tools, args.dry_run)? {
+        let (path, bytes) = (mirror.directory.display().to_string(), mirror.size_bytes);
+        if args.json {
+            let line =
+                serde_json::json!({"mirror": path, "bytes": bytes, "removed": !args.dry_run});
+            let _ = writeln!(output, "{line}");
+        } else {
+            let verb = if args.dry_run {
+                "would remove"
+            } else {
+                "removed"
+            };
+            let _ = writeln!(output, "{verb} mirror {path}: {bytes} bytes");
+        }
     }
     Ok(())
 }

@@ -12,6 +12,8 @@ use std::time::Duration;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{AppName, BehaviorVersion, Region, SdkConfig};
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::ProvideCredentials;
 use aws_sdk_s3::config::RequestChecksumCalculation;
 use aws_types::service_config::ServiceConfigKey;
 use tokio::sync::OnceCell;
@@ -49,6 +51,11 @@ struct Shared {
     role: Option<(Role, Session)>,
     config: OnceCell<SdkConfig>,
 }
+
+/// There are no keys of AWS.
+#[derive(Debug, thiserror::Error)]
+#[error("no credentials of AWS: {0}")]
+pub struct NoKeys(String);
 
 impl Aws {
     /// The way to AWS in a Region.
@@ -127,6 +134,15 @@ impl Session {
     /// A client of STS.
     pub async fn sts(&self) -> aws_sdk_sts::Client {
         aws_sdk_sts::Client::new(self.config().await)
+    }
+
+    /// The keys themselves, for what no client of the SDK signs. Not to be handed on to a build.
+    pub async fn keys(&self) -> Result<Credentials, NoKeys> {
+        let config = self.config().await;
+        let provider = config.credentials_provider();
+        let provider = provider.ok_or_else(|| NoKeys("none are configured".to_owned()))?;
+        let keys = provider.provide_credentials().await;
+        keys.map_err(|error| NoKeys(error::chain(&error)))
     }
 
     async fn config_in(&self, region: Option<&str>) -> SdkConfig {

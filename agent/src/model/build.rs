@@ -24,6 +24,9 @@ pub struct Build {
     /// When it was over.
     #[serde(serialize_with = "seconds")]
     pub end_time: Timestamp,
+    /// The commit of the primary source, once it is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resolved_source_version: Option<String>,
     /// Its phases, in order.
     pub phases: Vec<BuildPhase>,
     /// The values of the buildspec's `exported-variables`.

@@ -1,11 +1,13 @@
 //! Sources: where one comes from goes in, a directory for the container comes out.
 
 pub mod archive;
+pub mod codecommit;
 mod copy;
 mod credential;
 pub mod git;
 pub mod layout;
 mod refusal;
+pub mod s3;
 pub mod stored;
 
 use std::io;
@@ -37,6 +39,17 @@ pub enum SourceError {
     /// The author of the build has something to mend.
     #[error("{0}")]
     Refused(Refusal),
+    /// A file of the source could not be written.
+    #[error("cannot write {}", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// AWS is out of reach.
+    #[error("{0}")]
+    Aws(String),
     /// git, or a file of ours beside it, failed.
     #[error(transparent)]
     Git(git::GitError),

@@ -4,6 +4,8 @@
 //! Containers of other data directories are other agents' business.
 
 use std::collections::BTreeMap;
+use std::io;
+use std::time::Duration;
 
 use uuid::Uuid;
 
@@ -11,6 +13,7 @@ use crate::build::{Tools, remove_as_root};
 use crate::cache::Trash;
 use crate::data_directory::{BuildDirectory, Removal};
 use crate::docker::OwnedContainer;
+use crate::source::git::{Evicted, Mirrors};
 
 /// What a dead agent left of one build.
 #[derive(Debug)]
@@ -58,6 +61,14 @@ pub async fn leftovers(tools: &Tools) -> anyhow::Result<Vec<Leftover>> {
         }
     }
     Ok(leftovers)
+}
+
+/// Removes mirrors of repositories that nobody uses any more, and those beyond the configured size; with
+/// `dry_run` only tells which.
+pub fn evict_mirrors(tools: &Tools, dry_run: bool) -> io::Result<Vec<Evicted>> {
+    let config = &tools.config.sources;
+    let idle = Duration::from_hours(config.mirrors_idle_days.saturating_mul(24));
+    Mirrors::new(tools.data.sources()).evict(config.mirrors_limit_gib << 30, idle, dry_run)
 }
 
 /// Removes a leftover. `cleaner_image` is an image the engine has, for files only root can remove.

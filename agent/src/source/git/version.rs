@@ -64,6 +64,17 @@ impl GitVersion {
     }
 }
 
+impl GitVersion {
+    /// Whether it may name a commit by its hash, whole or shortened.
+    pub(super) fn names_a_commit(&self) -> bool {
+        match self {
+            Self::Default | Self::Reference(_) => false,
+            Self::Name(name) => is_short_commit(name),
+            Self::CommitOf { .. } | Self::Commit(_) => true,
+        }
+    }
+}
+
 impl fmt::Display for GitVersion {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

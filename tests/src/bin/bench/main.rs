@@ -9,6 +9,7 @@ mod builds;
 mod cache;
 mod parser;
 mod queue;
+mod sources;
 mod worker;
 
 use std::io::{self, Write};
@@ -26,13 +27,15 @@ fn main() -> io::Result<()> {
     )?;
     // Arguments choose by part: `bench queue worker`.
     let parts: Vec<String> = std::env::args().skip(1).collect();
-    let rows: [(&str, Measure); 14] = [
+    let rows: [(&str, Measure); 16] = [
         ("builds", builds::one_build),
         ("builds", builds::one_command),
         ("builds", builds::output),
         ("builds", builds::memory),
         ("archive", archive::archive),
         ("cache", cache::warm),
+        ("sources", sources::second_clone),
+        ("sources", sources::first_clone),
         ("parser", parser::buildspec),
         ("parser", parser::hostile),
         ("queue", queue::throughput),
