@@ -25,9 +25,9 @@ pub mod postgres;
 mod program;
 mod project;
 mod running;
+mod ssh_server;
 pub mod stores;
 mod terminal;
-mod ssh_server;
 
 pub use files::read_tree;
 pub use finished::{Artifact, Build, Context, Finished, Phase, Variable};
@@ -39,5 +39,5 @@ pub use log::normalise;
 pub use program::program;
 pub use project::Project;
 pub use running::Running;
-pub use terminal::Terminal;
 pub use ssh_server::SshServer;
+pub use terminal::Terminal;

@@ -4,7 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use executor::protocol::{GitCredential, Secret};
-use futures_util::future::join_all;
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, join_all};
 use secrecy::ExposeSecret;
 use tokio_util::sync::CancellationToken;
 
@@ -218,14 +219,9 @@ pub(super) async fn fetch(
     let stop = stop.child_token();
     let sources = std::iter::once(&checkout.primary).chain(&checkout.secondary);
     let sources = sources.skip(usize::from(checkout.placement == Placement::InPlace));
-    let fetching = sources.map(|source| async {
-        let fetched = fetch_one(request, source, tools, &stop).await;
-        if fetched.is_err() {
-            // The build is over; the others need not go on.
-            stop.cancel();
-        }
-        fetched
-    });
+    let fetching: Vec<BoxFuture<'_, _>> = sources
+        .map(|source| fetch_or_stop(request, source, tools, &stop).boxed())
+        .collect();
     let mut all = Fetched::default();
     let mut stopped = false;
     for (index, fetched) in join_all(fetching).await.into_iter().enumerate() {
@@ -245,6 +241,20 @@ pub(super) async fn fetch(
     } else {
         Ok(all)
     }
+}
+
+/// Fetches one source. If that fails, the build is over: the others need not go on.
+async fn fetch_or_stop(
+    request: &BuildRequest,
+    source: &Source,
+    tools: &Tools,
+    stop: &CancellationToken,
+) -> Result<Fetched, Abort> {
+    let fetched = fetch_one(request, source, tools, stop).await;
+    if fetched.is_err() {
+        stop.cancel();
+    }
+    fetched
 }
 
 async fn fetch_one(

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use buildspec_parser::model::{Artifacts, Buildspec, OnFailure, PhaseName, Shell, Version};
 use executor::protocol::{
-    self, ArtifactPlan, DebugPlan, GitCredential, Owner, Packaging, PhasePlan, Plan, ReportPlan, Reports,
-    RuntimeSelection, Secret, ShellKind, StateCarrying, Variable,
+    self, ArtifactPlan, DebugPlan, GitCredential, Owner, Packaging, PhasePlan, Plan, ReportPlan,
+    Reports, RuntimeSelection, Secret, ShellKind, StateCarrying, Variable,
 };
 use nix::unistd::{getegid, geteuid};
 

@@ -18,11 +18,11 @@ mod retry;
 mod run;
 mod server;
 mod signals;
+mod source_argument;
 mod stop;
 mod store_args;
 mod submit;
 mod terminal;
-mod source_argument;
 mod timings;
 mod worker;
 

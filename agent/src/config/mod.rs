@@ -4,8 +4,8 @@
 
 pub mod lint;
 mod server;
-mod worker;
 mod sources;
+mod worker;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -14,8 +14,8 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 pub use server::ServerConfig;
-pub use worker::WorkerConfig;
 pub use sources::{SecretPlace, SourceCredentialConfig, SourcesConfig};
+pub use worker::WorkerConfig;
 
 /// File that is read when none is named; it need not exist.
 const DEFAULT_FILE: &str = "/etc/buildspec-agent/config.toml";
