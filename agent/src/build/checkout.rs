@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use executor::protocol::{GitCredential, Secret};
 use futures_util::FutureExt;
-use futures_util::future::join_all;
+use futures_util::future::{BoxFuture, join_all};
 use secrecy::ExposeSecret;
 use tokio_util::sync::CancellationToken;
 
@@ -218,10 +218,9 @@ pub(super) async fn fetch(
     let stop = stop.child_token();
     let sources = std::iter::once(&checkout.primary).chain(&checkout.secondary);
     let sources = sources.skip(usize::from(checkout.placement == Placement::InPlace));
-    let mut fetching = Vec::new();
-    for source in sources {
-        fetching.push(fetch_or_stop_all(request, source, tools, &stop).boxed());
-    }
+    let fetching: Vec<BoxFuture<'_, _>> = sources
+        .map(|source| fetch_or_stop(request, source, tools, &stop).boxed())
+        .collect();
     let mut all = Fetched::default();
     let mut stopped = false;
     for (index, fetched) in join_all(fetching).await.into_iter().enumerate() {
@@ -243,8 +242,8 @@ pub(super) async fn fetch(
     }
 }
 
-/// When one source cannot be fetched, the build is over; the others need not go on.
-async fn fetch_or_stop_all(
+/// Fetches one source. If that fails, the build is over: the others need not go on.
+async fn fetch_or_stop(
     request: &BuildRequest,
     source: &Source,
     tools: &Tools,

@@ -13,8 +13,7 @@ use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::RequestIdExt;
 use aws_types::request_id::RequestId;
-use futures_util::FutureExt;
-use futures_util::{StreamExt, TryStreamExt, stream};
+use futures_util::{FutureExt, StreamExt, TryStreamExt, stream};
 use tokio_util::sync::CancellationToken;
 
 use super::archive::{self, ArchiveError};
@@ -50,6 +49,15 @@ struct Download<'a> {
     client: &'a Client,
     source: &'a S3Source,
     stop: &'a CancellationToken,
+}
+
+/// An object of a folder.
+struct Object {
+    key: String,
+    /// Its path below the folder.
+    path: PathBuf,
+    /// Its size as the list tells it, in bytes.
+    size: u64,
 }
 
 /// One try of a download.
@@ -210,41 +218,35 @@ impl Download<'_> {
                 self.source.bucket, self.source.key
             )));
         }
-        let mut downloads = Vec::new();
-        for (key, path, size) in &objects {
-            downloads.push(self.object_of_folder(to, key, path, *size).boxed());
-        }
+        let downloads = objects
+            .into_iter()
+            .map(|object| self.entry(object, to).boxed());
         stream::iter(downloads)
             .buffer_unordered(AT_A_TIME)
             .try_collect::<()>()
             .await
     }
 
-    /// Downloads one object of a folder; a key that ends with a slash is a folder itself.
-    async fn object_of_folder(
-        &self,
-        to: &Path,
-        key: &str,
-        path: &Path,
-        size: u64,
-    ) -> Result<(), SourceError> {
+    /// Puts one object of the folder into its place.
+    async fn entry(&self, object: Object, to: &Path) -> Result<(), SourceError> {
+        let Object { key, path, size } = object;
         let target = to.join(path);
-        let is_folder = key.ends_with('/');
-        let parent = if is_folder {
+        let is_directory = key.ends_with('/');
+        let directory = if is_directory {
             Some(target.as_path())
         } else {
             target.parent()
         };
-        fs::create_dir_all(parent.unwrap_or(to)).map_err(|_| in_the_way(key))?;
-        if !is_folder {
+        fs::create_dir_all(directory.unwrap_or(to)).map_err(|_| in_the_way(&key))?;
+        if !is_directory {
             // The list has told the size; an object that has grown since is another one.
-            self.object(key, &target, size).await?;
+            self.object(&key, &target, size).await?;
         }
         Ok(())
     }
 
-    /// Keys, paths below the folder, and sizes.
-    async fn list(&self) -> Result<Vec<(String, PathBuf, u64)>, SourceError> {
+    /// The objects of the folder.
+    async fn list(&self) -> Result<Vec<Object>, SourceError> {
         let source = self.source;
         let pages = self
             .client
@@ -276,7 +278,8 @@ impl Download<'_> {
                 if bytes > source.limit_bytes || objects.len() >= MOST_OBJECTS {
                     return Err(too_large(source.limit_bytes));
                 }
-                objects.push((key.to_owned(), path, size));
+                let key = key.to_owned();
+                objects.push(Object { key, path, size });
             }
         }
     }
