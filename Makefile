@@ -4,21 +4,29 @@ CARGO ?= cargo
 TARGET = $(or $(CARGO_TARGET_DIR),target)
 EXAMPLE ?= examples/wordcount
 ARTIFACTS ?= artifacts
+IMAGES ?= base docker standard python node java go musl
 
 .DEFAULT_GOAL := help
-.PHONY: help setup images build run test conformance snapshots bench lint fmt ci clean
+.PHONY: help setup images images-test build run test conformance snapshots bench lint fmt ci clean
 
 help: ## List these targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: ## Provide what builds and tests need: a Docker engine, the base image and Python clients
+setup: ## Provide what builds and tests need: a Docker engine, the images, clients and servers of the tests
 	@runtime-images/setup-engine.sh
-	@runtime-images/build.sh
+	@runtime-images/build.sh base docker
 	@tests/setup-postgres.sh
 	@tests/setup-python.sh
+	@tests/setup-registry.sh
 
-images: setup ## Build the build images anew, with today's packages
-	@runtime-images/build.sh --force
+images: setup ## Build the build images, or IMAGES="python go", anew, with today's packages
+	@runtime-images/build.sh --force $(IMAGES)
+
+images-test: setup build ## Run the smoke tests of the images, and the conformance suite in those that differ most
+	@runtime-images/build.sh $(IMAGES)
+	$(TARGET)/release/buildspec-agent images test $(IMAGES)
+	$(MAKE) conformance IMAGE=buildspec-agent/standard:latest
+	$(MAKE) conformance IMAGE=buildspec-agent/musl:latest
 
 build: ## Compile the program
 	$(CARGO) build --release --locked

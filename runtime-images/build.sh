@@ -1,13 +1,13 @@
 #!/bin/bash
-# Builds the base build image where it is missing or no longer what its files say; with --force
-# always, with the packages of today.
+# Builds the named build images, `base` if none is named, where they are missing or no longer what
+# their files say; with --force always, with the packages of today. Those that an image is made from
+# are looked after first.
 set -euo pipefail
 
-# CodeBuild leaves the choice of the image to the project; this one is what `run` takes when nothing
-# names another. The variables exist so that a test of this script does not replace a user's images.
-readonly IMAGE=${BASE_IMAGE:-buildspec-agent/base:latest}
-readonly BOOTSTRAPPED=${BOOTSTRAPPED_IMAGE:-buildspec-agent/debian:bookworm}
+# Other names let a test of this script leave a user's images alone.
+readonly PREFIX=${IMAGE_PREFIX:-buildspec-agent}
 readonly SUITE=bookworm
+readonly BOOTSTRAPPED=$PREFIX/debian:$SUITE
 readonly FROM_REGISTRY=debian:$SUITE-slim
 readonly PULL_LIMIT_SECONDS=60
 readonly INPUTS_LABEL=buildspec-agent.inputs
@@ -19,7 +19,7 @@ quietly() {
     local output
     if ! output=$(DEBIAN_FRONTEND=noninteractive "$@" 2>&1 </dev/null); then
         printf '%s\n' "$output" >&2
-        echo "setup: '$*' failed; its output is above" >&2
+        echo "images: '$*' failed; its output is above" >&2
         return 1
     fi
 }
@@ -28,13 +28,20 @@ exists() {
     docker image inspect "$1" >/dev/null 2>&1
 }
 
-# One number for everything the image is made from.
+# Whether an image is made from Debian itself; the others are made from `base`.
+is_made_from_debian() {
+    [ "$1" = base ] || [ "$1" = musl ]
+}
+
+# One number for everything an image is made from: the files of its directory, and what it shares with
+# others. Smoke tests lie in directories of their own and do not count.
 inputs() {
-    cat build.sh base/* | sha256sum | cut -d ' ' -f 1
+    find base docker/dockerd-entrypoint.sh build.sh "$1" -maxdepth 1 -type f -print0 | sort -zu | xargs -0 cat |
+        sha256sum | cut -d ' ' -f 1
 }
 
 is_current() {
-    [ "$(docker image inspect --format "{{index .Config.Labels \"$INPUTS_LABEL\"}}" "$IMAGE" 2>/dev/null)" = "$(inputs)" ]
+    [ "$(docker image inspect --format "{{index .Config.Labels \"$INPUTS_LABEL\"}}" "$PREFIX/$1:latest" 2>/dev/null)" = "$(inputs "$1")" ]
 }
 
 # The Debian archives of this suite that apt on this machine uses, so that a local mirror is used
@@ -49,7 +56,7 @@ configured_archives() {
 bootstrap() {
     if ! command -v mmdebstrap >/dev/null; then
         if ! command -v apt-get >/dev/null || [ "$(id -u)" -ne 0 ]; then
-            echo "setup: no registry can be reached: install mmdebstrap, or import an image as $BOOTSTRAPPED" >&2
+            echo "images: no registry can be reached: install mmdebstrap, or import an image as $BOOTSTRAPPED" >&2
             return 1
         fi
         quietly apt-get update
@@ -69,27 +76,60 @@ bootstrap() {
 
 # Sets DEBIAN_IMAGE to an image of Debian that this engine has.
 provide_debian() {
-    if exists "$FROM_REGISTRY"; then
+    if [ -n "${DEBIAN_IMAGE:-}" ]; then
+        return
+    elif exists "$FROM_REGISTRY"; then
         DEBIAN_IMAGE=$FROM_REGISTRY
     elif exists "$BOOTSTRAPPED"; then
         DEBIAN_IMAGE=$BOOTSTRAPPED
     elif timeout "$PULL_LIMIT_SECONDS" docker pull --quiet "$FROM_REGISTRY" >/dev/null 2>&1; then
         DEBIAN_IMAGE=$FROM_REGISTRY
     else
-        echo "setup: $FROM_REGISTRY cannot be pulled, making Debian $SUITE with mmdebstrap"
+        echo "images: $FROM_REGISTRY cannot be pulled, making Debian $SUITE with mmdebstrap"
         bootstrap
         DEBIAN_IMAGE=$BOOTSTRAPPED
     fi
 }
 
-cache=()
+# Builds one image, and before it the one it is made from.
+build() {
+    local name=$1 from=()
+    if [ -n "${done[$name]:-}" ]; then
+        return
+    fi
+    if [ ! -f "$name/Dockerfile" ]; then
+        echo "images: there is no image '$name'; there are: $(printf '%s ' */ | tr -d /)" >&2
+        exit 2
+    fi
+    if is_made_from_debian "$name"; then
+        if [ -z "$force" ] && is_current "$name"; then
+            return
+        fi
+        provide_debian
+        from=(--build-arg "DEBIAN_IMAGE=$DEBIAN_IMAGE")
+    else
+        build base
+        if [ -z "$force" ] && is_current "$name"; then
+            return
+        fi
+        from=(--build-arg "BASE_IMAGE=$PREFIX/base:latest")
+    fi
+    echo "images: building $PREFIX/$name:latest"
+    # The stages need no front end of BuildKit's, which not every command line has.
+    DOCKER_BUILDKIT=0 quietly docker build --tag "$PREFIX/$name:latest" ${force:+--no-cache} "${from[@]}" \
+        --label "$INPUTS_LABEL=$(inputs "$name")" --file "$name/Dockerfile" .
+    done[$name]=yes
+}
+
+force=
 if [ "${1:-}" = --force ]; then
-    cache=(--no-cache)
-elif is_current; then
-    exit 0
+    force=yes
+    shift
 fi
-provide_debian
-echo "setup: building $IMAGE on $DEBIAN_IMAGE"
-quietly docker build --tag "$IMAGE" "${cache[@]}" \
-    --build-arg "DEBIAN_IMAGE=$DEBIAN_IMAGE" \
-    --label "$INPUTS_LABEL=$(inputs)" base
+declare -A done=()
+if [ $# -eq 0 ]; then
+    set -- base
+fi
+for name in "$@"; do
+    build "$name"
+done

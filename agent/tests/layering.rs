@@ -15,6 +15,7 @@ const FLOORS: [&[&str]; 7] = [
         "cache",
         "data_directory",
         "docker",
+        "images",
         "logs",
         "reports",
         "runtimes",

@@ -87,12 +87,15 @@ fn build(
     };
     let mut watch = Watch::new(control, processes).map_err(Failure::Watch)?;
     let plan = watch.plan().map_err(Failure::Plan)?;
-    let log = start_log(&plan, channel)?;
+    let mut log = start_log(&plan, channel)?;
     if let Some(debug) = plan.debug.clone() {
         let pauses = pauses(debug, &places, channel).map_err(Failure::OpenSession)?;
         watch.allow_pauses(pauses);
     }
     let grace = Duration::from_millis(plan.grace_millis);
+    if plan.docker_hint.is_some() {
+        log.watch_for_docker();
+    }
     let supervisor = Supervisor::new(watch, log, processes, grace).map_err(Failure::OpenPipe)?;
     let surroundings = Surroundings {
         root,

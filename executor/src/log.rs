@@ -8,6 +8,7 @@ use executor::protocol::spool::SpoolWriter;
 use executor::protocol::{Event, Phase, PhaseContext, Status};
 
 use crate::clock;
+use crate::docker_watch::DockerWatch;
 use crate::segments::SegmentDirectory;
 
 /// The log of one build.
@@ -20,6 +21,7 @@ pub(crate) struct Log {
     masked: Vec<u8>,
     at_line_start: bool,
     output_bytes: u64,
+    docker: Option<DockerWatch>,
 }
 
 impl Log {
@@ -36,6 +38,7 @@ impl Log {
             masked: Vec::new(),
             at_line_start: true,
             output_bytes: 0,
+            docker: None,
         })
     }
 
@@ -54,9 +57,22 @@ impl Log {
         self.masker.too_short()
     }
 
+    /// Watches the output for calls of a Docker that is not there.
+    pub(crate) fn watch_for_docker(&mut self) {
+        self.docker = DockerWatch::new();
+    }
+
+    /// Whether there was such a call; tells it once.
+    pub(crate) fn take_docker_call(&mut self) -> bool {
+        self.docker.as_mut().is_some_and(DockerWatch::take)
+    }
+
     /// Appends output of commands.
     pub(crate) fn output(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.output_bytes += bytes.len() as u64;
+        if let Some(docker) = &mut self.docker {
+            docker.look(bytes);
+        }
         self.stream.push(&self.masker, bytes, &mut self.masked);
         self.write_masked()
     }

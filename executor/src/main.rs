@@ -5,13 +5,17 @@ mod archive;
 mod attach;
 mod build;
 mod cache;
+mod cgroups;
 mod channel;
 mod clock;
+mod confine;
 mod control;
 mod digest;
+mod docker_watch;
 mod grant;
 mod life;
 mod log;
+mod measure;
 mod memory;
 mod mounts;
 mod output;
@@ -47,6 +51,8 @@ const USAGE: &str = "\
 usage: executor [--cut-off-neighbours]   run a build as first process of a container
        executor --keep-capabilities      the same in a privileged container
        executor --root DIRECTORY         run a build without a container, below DIRECTORY
+       executor confine PROGRAM [ARG...]  shut a container in that runs containers, become PROGRAM
+       executor measure BYTES DIRECTORY  tell whether a directory takes more than that
        executor remove PATH...           remove files and directories
        executor attach PID ROWS COLUMNS  run a shell in the place of a paused process
        executor hold                     be such a process until the build goes on
@@ -77,6 +83,8 @@ fn main() -> ExitCode {
             }
         }
         ["hold"] => tools::hold(),
+        ["confine", program, ref arguments @ ..] => confine::confine(program, arguments),
+        ["measure", limit, directory] => measure::measure(limit, directory),
         ["remove", ref paths @ ..] if !paths.is_empty() => remove::remove(paths),
         ["--version"] => say(
             io::stdout(),

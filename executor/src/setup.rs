@@ -7,6 +7,7 @@ use std::os::unix::net::UnixListener;
 use caps::{CapSet, Capability};
 use nix::sys::prctl;
 
+use crate::cgroups;
 use crate::channel::Channel;
 use crate::mounts::Mounter;
 use crate::places::Places;
@@ -67,6 +68,10 @@ pub(crate) fn confine(
     } else {
         Channel::hide(&places.channel).map_err(failed("hide the channel"))?;
         routes::cut_off_instance_metadata().map_err(failed("cut off the instance metadata"))?;
+    }
+    if confinement == Confinement::Privileged {
+        // Without them, only containers inside the container cannot be had.
+        let _ = cgroups::make_writable();
     }
     if confinement == Confinement::Container(Neighbours::CutOff) {
         routes::cut_off_neighbours().map_err(failed("cut off the neighbours on the network"))?;

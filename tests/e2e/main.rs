@@ -11,6 +11,8 @@ mod debug;
 mod host_user;
 mod hostile;
 mod images;
+mod images_docker;
+mod images_pulled;
 mod leftovers;
 mod log;
 mod network;

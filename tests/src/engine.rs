@@ -20,6 +20,39 @@ pub fn docker(arguments: &[&str]) -> String {
     try_docker(arguments).unwrap_or_else(|message| panic!("docker {arguments:?}: {message}"))
 }
 
+/// The address at which containers reach this machine: their way out.
+pub fn host_address() -> String {
+    let arguments = [
+        "run",
+        "--rm",
+        "--entrypoint",
+        "cat",
+        &test_image(),
+        "/proc/net/route",
+    ];
+    let table = docker(&arguments);
+    let gateway = table.lines().find_map(|line| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let is_default = fields.get(1) == Some(&"00000000");
+        let digits = fields.get(2).filter(|_| is_default)?;
+        u32::from_str_radix(digits, 16).ok()
+    });
+    let gateway = gateway.expect("the engine's default network has a way out");
+    std::net::Ipv4Addr::from(gateway.to_le_bytes()).to_string()
+}
+
+/// Removes the volumes that belong to an agent's data directory.
+pub fn remove_volumes_of(data_directory: &Path) {
+    let filter = format!(
+        "label=buildspec-agent.data-directory={}",
+        data_directory.display()
+    );
+    let listed = docker(&["volume", "ls", "--quiet", "--filter", &filter]);
+    for volume in listed.lines() {
+        docker(&["volume", "rm", volume]);
+    }
+}
+
 /// Identifiers of the containers, running or not, that belong to an agent's data directory.
 pub fn containers_of(data_directory: &Path) -> Vec<String> {
     let filter = format!(

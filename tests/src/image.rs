@@ -15,23 +15,28 @@ pub struct Image(String);
 impl Image {
     /// The test image with changes, each an instruction of a Dockerfile such as `ENV A=1`.
     pub fn derived(changes: &[&str]) -> Self {
-        Self::made(changes, None)
+        Self::made(&engine::test_image(), changes, None)
     }
 
     /// The test image with one more file, at an absolute path.
     pub fn with_file(path: &str, content: &str) -> Self {
+        Self::with_file_on(&engine::test_image(), path, content)
+    }
+
+    /// Another image with one more file.
+    pub fn with_file_on(base: &str, path: &str, content: &str) -> Self {
         let root = tempfile::tempdir().expect("a temporary directory can be made");
         let file = root.path().join(path.trim_start_matches('/'));
         let directory = file.parent().expect("an absolute path has a parent");
         fs::create_dir_all(directory)
             .and_then(|()| fs::write(&file, content))
             .expect("the file can be written");
-        Self::made(&[], Some(root.path()))
+        Self::made(base, &[], Some(root.path()))
     }
 
-    /// The test image with changes and what is in a directory over its own files.
-    fn made(changes: &[&str], files: Option<&Path>) -> Self {
-        let container = engine::docker(&["create", &engine::test_image(), "true"]);
+    /// An image with changes and what is in a directory over its own files.
+    fn made(base: &str, changes: &[&str], files: Option<&Path>) -> Self {
+        let container = engine::docker(&["create", base, "true"]);
         let container = container.trim().to_owned();
         if let Some(files) = files {
             let (from, to) = (format!("{}/.", files.display()), format!("{container}:/"));

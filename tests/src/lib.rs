@@ -22,6 +22,7 @@ mod log;
 pub mod postgres;
 mod program;
 mod project;
+pub mod registry;
 mod running;
 pub mod stores;
 mod terminal;

@@ -145,6 +145,20 @@ impl<'a> Journal<'a> {
         Ok(true)
     }
 
+    /// Shows what is written while something takes its time.
+    pub(super) async fn show_during<T>(&mut self, work: impl Future<Output = T>) -> T {
+        let mut work = std::pin::pin!(work);
+        loop {
+            tokio::select! {
+                done = &mut work => return done,
+                // An error comes back with the next read, when somebody can be told.
+                advanced = self.advance() => if !matches!(advanced, Ok(true)) {
+                    return work.await;
+                }
+            }
+        }
+    }
+
     /// Says that nobody writes any more.
     pub(super) fn finish(&self) {
         if let Some(reading) = &self.reading {

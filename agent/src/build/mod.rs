@@ -6,8 +6,10 @@
 mod abort;
 mod cache;
 mod checkout;
+mod docker_access;
 mod environment;
 mod execute;
+mod image;
 mod journal;
 mod pause;
 mod phases;
@@ -15,6 +17,7 @@ mod plan;
 pub mod preview;
 mod provision;
 mod publish;
+mod registry_login;
 mod report;
 mod resolve;
 mod runtimes;
@@ -28,10 +31,12 @@ use crate::config::Config;
 use crate::credentials::Aws;
 use crate::data_directory::{BuildDirectory, DataDirectory};
 use crate::docker::Engine;
+use crate::images::EcrLogins;
 use crate::logs::{AgentLog, LogSink};
 use crate::model::{Artifact, Build, BuildRequest, DetailedReport, PhaseType, Status};
 use crate::secrets::SecretsFile;
 pub use abort::Abort;
+pub(crate) use docker_access::{servers, stop_idle_server};
 pub use environment::Origin;
 use journal::Journal;
 pub use pause::{FindError, PausedBuild, ResumeError};
@@ -51,6 +56,8 @@ pub struct Tools {
     pub aws: Aws,
     /// The caches of this machine.
     pub cache: LocalCache,
+    /// Logins to ECR that are still good.
+    pub ecr: EcrLogins,
     /// Stored values that stand for those of AWS, if there are any.
     pub secrets: Option<SecretsFile>,
 }
@@ -108,6 +115,7 @@ pub async fn run(
                 journal.leave(&error);
                 ended = ended.and(Err(error));
             }
+            docker_access::release(request, tools).await;
             ended
         }
         Err(error) => {
@@ -129,14 +137,17 @@ async fn steps(
 ) -> Result<Finished, Abort> {
     let mut log = journal.start(directory.spool())?;
     let checkout = checkout::Checkout::choose(request, directory)?;
+    let (image, docker) = provision::needs(request, tools, journal, &mut log, stop).await?;
     let caches = cache::scope(request, tools)?;
     let places = provision::Places {
         checkout: &checkout,
         caches: caches.as_ref(),
+        image: &image,
+        docker: &docker,
     };
     // Neither needs the other, and each takes its time.
     let (container, fetched) = tokio::join!(
-        provision::start(request, tools, directory, &places, stop),
+        provision::start(request, tools, directory, &places),
         checkout::fetch(request, &checkout, stop),
     );
     let container = container?;
@@ -152,10 +163,12 @@ async fn steps(
     let of_sources = environment::of_secondary_sources(checkout.secondary());
     environment.variables.extend(of_sources);
     let runtimes = runtimes::select(&buildspec, &environment.variables, &container).await?;
+    let entrypoint = container.entrypoint();
     let given = plan::Given {
         environment,
         runtimes,
-        entrypoint: container.entrypoint(),
+        docker_hint: docker_access::hint(&docker, !entrypoint.is_empty(), tools),
+        entrypoint,
         cache_limit_bytes: tools.config.cache.limit_bytes(),
         next: log.next(),
     };

@@ -31,6 +31,8 @@ pub(super) struct Given {
     pub(super) entrypoint: Vec<String>,
     /// A cache of more bytes is not kept.
     pub(super) cache_limit_bytes: u64,
+    /// What is said when a command calls Docker in vain.
+    pub(super) docker_hint: Option<String>,
     /// Where the executor goes on with the spool: segment and sequence.
     pub(super) next: (u32, u64),
 }
@@ -47,6 +49,7 @@ pub(super) fn of(
         runtimes,
         entrypoint,
         cache_limit_bytes,
+        docker_hint,
         next,
     } = given;
     Plan {
@@ -65,6 +68,7 @@ pub(super) fn of(
             Version::V0_2 => StateCarrying::Carried,
         },
         entrypoint,
+        docker_hint,
         runtimes,
         phases: PhaseName::ALL.map(|name| phase(buildspec, name)).into(),
         exported_variables: exported(buildspec),

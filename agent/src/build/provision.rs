@@ -6,21 +6,24 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context;
-use caps::Capability;
 use executor::protocol::{Order, channel, write_order};
 use executor::removal::remove_tree;
 use tokio_util::sync::CancellationToken;
 
 use super::checkout::Checkout;
+use super::docker_access::{self, Granted};
+use super::image::{self, Image};
+use super::journal::Journal;
 use super::{Abort, Tools};
 use crate::cache::Scope;
-use crate::config::{Config, PrivilegedMode};
+use crate::config::Config;
 use crate::data_directory::{BuildDirectory, Removal};
 use crate::docker::{
-    BuildContainer, ContainerExit, ContainerName, ContainerSpec, DockerError, Limits, Mount,
+    BuildContainer, ContainerExit, ContainerName, ContainerSpec, DockerError, Limits, Mount, Owner,
     Privileges,
 };
-use crate::model::{BuildRequest, ComputeType, PhaseContext};
+use crate::logs::AgentLog;
+use crate::model::{BuildRequest, ComputeConfiguration, ComputeType};
 use crate::runtimes;
 
 /// How often the executor's socket is tried while it starts; it is there a few milliseconds after
@@ -41,16 +44,43 @@ pub(super) struct Provisioned {
     channel: PathBuf,
     /// ENTRYPOINT of the image.
     entrypoint: Vec<String>,
-    privileged: bool,
+    /// Whether an engine is to run in the container.
+    runs_docker: bool,
 }
 
-/// What lies outside of the build's own directory.
+/// What the container is made from besides the build's own directory.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Places<'a> {
     /// The sources.
     pub(super) checkout: &'a Checkout,
     /// The kept caches of this machine, if the build may use them.
     pub(super) caches: Option<&'a Scope>,
+    /// Its image.
+    pub(super) image: &'a Image,
+    /// How it gets to Docker.
+    pub(super) docker: &'a Granted,
+}
+
+/// Gets what the container needs: its image, and the way to Docker that it asks for. What takes time is told
+/// in the log, which is shown meanwhile.
+pub(super) async fn needs(
+    request: &BuildRequest,
+    tools: &Tools,
+    journal: &mut Journal<'_>,
+    log: &mut AgentLog,
+    stop: &CancellationToken,
+) -> Result<(Image, Granted), Abort> {
+    let needs = journal.show_during(async {
+        tokio::join!(
+            Box::pin(image::provide(request, tools, log)),
+            Box::pin(docker_access::grant(request, tools))
+        )
+    });
+    let needs = stop.run_until_cancelled(needs).await;
+    let (image, docker) = needs.ok_or(Abort::Stopped)?;
+    let (image, docker) = (image?, docker?);
+    docker_access::tell(&docker, request, log)?;
+    Ok((image, docker))
 }
 
 /// Starts the container of a build.
@@ -59,19 +89,7 @@ pub(super) async fn start(
     tools: &Tools,
     directory: &BuildDirectory,
     places: &Places<'_>,
-    stop: &CancellationToken,
 ) -> Result<Provisioned, Abort> {
-    let ensured = tools.engine.ensure_image(&request.image);
-    let entrypoint = match stop.run_until_cancelled(ensured).await {
-        None => return Err(Abort::Stopped),
-        Some(Err(DockerError::Pull { image, message })) => {
-            return Err(cannot_pull(
-                &message.clone(),
-                DockerError::Pull { image, message },
-            ));
-        }
-        Some(entrypoint) => entrypoint?,
-    };
     let spec = container_spec(request, tools, directory, places);
     let container = tools.engine.start_container(spec).await?;
     let channel = directory.channel();
@@ -83,20 +101,9 @@ pub(super) async fn start(
         container,
         control,
         channel,
-        entrypoint,
-        privileged: request.privileged_mode,
+        entrypoint: places.image.entrypoint.clone(),
+        runs_docker: places.docker.is_inside(),
     })
-}
-
-fn cannot_pull(message: &str, cause: DockerError) -> Abort {
-    let message = format!(
-        "Unable to pull customer's container image. CannotPullContainerError: Error response from daemon: {message}"
-    );
-    let context = PhaseContext::new("BUILD_CONTAINER_UNABLE_TO_PULL_IMAGE", message);
-    Abort::Failed {
-        context,
-        cause: Some(cause.into()),
-    }
 }
 
 fn container_spec(
@@ -120,28 +127,31 @@ fn container_spec(
         let source = scope.directory().to_owned();
         mounts.push(mount(source, channel::LOCAL_CACHE, true));
     }
+    mounts.extend(places.docker.mount());
     ContainerSpec {
         name: ContainerName::of_build(request.id.uuid),
-        build: request.id.uuid,
+        owner: Owner::Build(request.id.uuid),
         data_directory: tools.data.root().to_owned(),
-        image: request.image.clone(),
-        command: executor_command(request, tools),
+        image: places.image.name.clone(),
+        command: executor_command(places.docker, tools),
         working_directory: "/codebuild/readonly".to_owned(),
         mounts,
+        volumes: places.docker.volume().into_iter().collect(),
         // The environment between two commands lies here: values in it must not reach a disk.
         memory_directories: vec![(
             "/codebuild/output/tmp".to_owned(),
             "rw,exec,mode=0755".to_owned(),
         )],
-        privileges: privileges(request, tools),
-        limits: limits(request),
+        privileges: places.docker.privileges(),
+        limits: limits_of(request.compute_type, request.compute_configuration.as_ref()),
         network: tools.config.network.clone(),
+        keeps_log: false,
     }
 }
 
-fn executor_command(request: &BuildRequest, tools: &Tools) -> Vec<String> {
+fn executor_command(docker: &Granted, tools: &Tools) -> Vec<String> {
     let mut command = vec!["/codebuild/readonly/bin/executor".to_owned()];
-    if request.privileged_mode {
+    if docker.is_inside() {
         command.push("--keep-capabilities".to_owned());
     } else if tools.config.network == Config::default().network {
         // On a network that the operator chose, the neighbours may be wanted.
@@ -150,37 +160,21 @@ fn executor_command(request: &BuildRequest, tools: &Tools) -> Vec<String> {
     command
 }
 
-fn privileges(request: &BuildRequest, tools: &Tools) -> Privileges {
-    match tools.config.privileged_mode {
-        PrivilegedMode::Privileged if request.privileged_mode => Privileges::Privileged,
-        PrivilegedMode::HostCapabilities if request.privileged_mode => {
-            let bounding = caps::read(None, caps::CapSet::Bounding).unwrap_or_default();
-            // Engine 20.10 refuses a container for a capability that is newer than itself.
-            let known = bounding
-                .iter()
-                .filter(|capability| capability.index() <= Capability::CAP_AUDIT_READ.index());
-            Privileges::Capabilities(known.map(ToString::to_string).collect())
-        }
-        // To hide the channel and cut off what the build must not reach; the executor drops both
-        // for good before anything of the build runs.
-        _ => Privileges::Ordinary(vec!["SYS_ADMIN".to_owned(), "NET_ADMIN".to_owned()]),
-    }
-}
-
 /// The compute type's processors, as far as this machine has them, and its memory. The number of
 /// processes is limited in any case: a build that forks without end must not take the machine along.
-fn limits(request: &BuildRequest) -> Limits {
+pub(super) fn limits_of(
+    compute_type: Option<ComputeType>,
+    configuration: Option<&ComputeConfiguration>,
+) -> Limits {
     let available = std::thread::available_parallelism()
         .map_or(1, |count| u32::try_from(count.get()).unwrap_or(u32::MAX));
-    let processors = request
-        .compute_type
+    let processors = compute_type
         .and_then(ComputeType::processors)
-        .or_else(|| request.compute_configuration.as_ref()?.v_cpu)
+        .or_else(|| configuration?.v_cpu)
         .map(|processors| processors.min(available));
-    let memory_gib = request
-        .compute_type
+    let memory_gib = compute_type
         .and_then(ComputeType::memory_gib)
-        .or_else(|| request.compute_configuration.as_ref()?.memory);
+        .or_else(|| configuration?.memory);
     Limits {
         processors,
         memory_bytes: memory_gib.map(|gib| u64::from(gib) << 30),
@@ -226,7 +220,7 @@ impl Provisioned {
         match self
             .entrypoint
             .first()
-            .filter(|program| self.privileged && starts_docker(program))
+            .filter(|program| self.runs_docker && starts_docker(program))
         {
             // It ends by running its arguments.
             Some(program) => vec![program.clone(), "true".to_owned()],
@@ -318,11 +312,12 @@ pub(crate) async fn remove_as_root(
             directory.display()
         );
     };
+    let stored = image::stored_name(image, tools).await?;
     let spec = ContainerSpec {
         name: ContainerName::of_cleaner(build),
-        build,
+        owner: Owner::Build(build),
         data_directory: tools.data.root().to_owned(),
-        image: image.to_owned(),
+        image: stored.unwrap_or_else(|| image.to_owned()),
         command: vec![
             "/executor".to_owned(),
             "remove".to_owned(),
@@ -341,10 +336,12 @@ pub(crate) async fn remove_as_root(
                 read_only: false,
             },
         ],
+        volumes: Vec::new(),
         memory_directories: Vec::new(),
         privileges: Privileges::Ordinary(Vec::new()),
         limits: Limits::default(),
         network: "none".to_owned(),
+        keeps_log: false,
     };
     let cleaner = tools.engine.start_container(spec).await?;
     let exit = cleaner.wait().await?;

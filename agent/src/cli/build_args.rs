@@ -9,11 +9,11 @@ use anyhow::Context;
 use clap::Args;
 use nix::unistd::{Uid, User};
 
-use crate::config::{self, Config, PrivilegedMode};
+use crate::config::{self, Config};
 use crate::model::{
     ArtifactDirectory, BuildId, BuildRequest, BuildspecChoice, CacheMode, CacheType, ComputeType,
-    EnvironmentVariable, NamedText, Overrides, Placement, Project, ProjectCache, ProjectName,
-    SecondarySource, SourceLocation, Start, VariableValue,
+    DockerServer, EnvironmentVariable, NamedText, Overrides, Placement, Project, ProjectCache,
+    ProjectName, SecondarySource, SourceLocation, Start, VariableValue,
 };
 
 #[derive(Debug, Args)]
@@ -49,9 +49,13 @@ pub(super) struct BuildArgs {
     /// How much of the machine the build gets [default: all of it]
     #[arg(long, value_name = "TYPE")]
     compute_type: Option<ComputeType>,
-    /// Run the container privileged, if the configuration allows it
+    /// Give the build what the configuration allows for privileged mode: Docker, by default in a privileged
+    /// container
     #[arg(long)]
     privileged: bool,
+    /// Give the build the project's Docker server, whose layers outlive the build
+    #[arg(long)]
+    docker_server: bool,
     /// Variable whose value must not appear in the log (repeatable)
     #[arg(long = "mask", value_name = "NAME")]
     masked: Vec<String>,
@@ -99,15 +103,7 @@ impl BuildArgs {
             request.cache = self.local_cache(&request, &overrides);
         }
         self.apply(&mut request)?;
-        anyhow::ensure!(
-            !request.privileged_mode || config.privileged_mode != PrivilegedMode::Refused,
-            "{} is refused on this machine: its operator can allow it with `privileged_mode` in the configuration",
-            if self.privileged {
-                "--privileged"
-            } else {
-                "`privilegedModeOverride`"
-            }
-        );
+        config.docker_access(request.privileged_mode, request.docker_server.is_some())?;
         Ok(request)
     }
 
@@ -188,6 +184,12 @@ impl BuildArgs {
         }
         request.compute_type = self.compute_type.or(request.compute_type);
         request.privileged_mode |= self.privileged;
+        if self.docker_server && request.docker_server.is_none() {
+            request.docker_server = Some(DockerServer {
+                compute_type: request.compute_type.unwrap_or(ComputeType::Small),
+                security_group_ids: Vec::new(),
+            });
+        }
         request.masked_variables.clone_from(&self.masked);
         let variables = environment(&self.environment, &self.env_file)?;
         request.environment_variables.extend(variables);

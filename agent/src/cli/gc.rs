@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::exit::{Exit, Failure};
 use super::{GlobalArgs, print};
-use crate::build::Tools;
+use crate::build::{Tools, servers, stop_idle_server};
 use crate::worker::housekeeping;
 
 /// Removes containers and workspaces whose agent died, and caches for which there is no room
@@ -67,6 +67,7 @@ pub(super) async fn run(args: GcArgs, global: &GlobalArgs) -> Result<Exit, Failu
     caches(&args, &tools, &mut output)
         .await
         .map_err(Failure::fault)?;
+    stop_servers(&tools, &args, &mut output).await?;
     if output.is_empty() && !args.json {
         output.push_str("nothing to remove\n");
     }
@@ -101,6 +102,32 @@ async fn caches(args: &GcArgs, tools: &Tools, output: &mut String) -> anyhow::Re
             housekeeping::remove_trash(&trash, tools, &tools.config.image).await?;
         }
         tell(&trash.path, trash.bytes);
+    }
+    Ok(())
+}
+
+/// Stops the Docker servers that an agent left running which died.
+async fn stop_servers(tools: &Tools, args: &GcArgs, output: &mut String) -> Result<(), Failure> {
+    for server in servers(tools).await.map_err(Failure::fault)? {
+        let stopped = args.dry_run
+            || stop_idle_server(&server, tools)
+                .await
+                .map_err(Failure::fault)?;
+        if !stopped {
+            continue;
+        }
+        let project = server.project();
+        if args.json {
+            let line = serde_json::json!({"dockerServer": project, "removed": !args.dry_run});
+            let _ = writeln!(output, "{line}");
+        } else {
+            let verb = if args.dry_run {
+                "would remove, if it is idle,"
+            } else {
+                "removed"
+            };
+            let _ = writeln!(output, "{verb} the Docker server of project {project}");
+        }
     }
     Ok(())
 }

@@ -9,6 +9,7 @@ mod diagnostics;
 mod exit;
 mod gc;
 mod keys;
+mod images;
 mod lint;
 mod man;
 mod mask_check;
@@ -40,6 +41,7 @@ use crate::config::{self, Config};
 use crate::credentials::Aws;
 use crate::data_directory::DataDirectory;
 use crate::docker::Engine;
+use crate::images::EcrLogins;
 use exit::{Exit, Failure};
 
 /// Runs AWS CodeBuild's buildspecs in Docker, on your own machines
@@ -92,6 +94,7 @@ enum Command {
     Resume(resume::ResumeArgs),
     Server(Box<server::ServerArgs>),
     Keys(keys::KeysArgs),
+    Images(images::ImagesArgs),
     Gc(gc::GcArgs),
     Completions(completions::CompletionsArgs),
     Man(man::ManArgs),
@@ -114,6 +117,7 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Resume(args) => Box::pin(resume::run(args, &cli.global)).await,
         Command::Server(args) => Box::pin(server::run(*args, &cli.global)).await,
         Command::Keys(args) => Box::pin(keys::run(args, &cli.global)).await,
+        Command::Images(args) => Box::pin(images::run(args, &cli.global)).await,
         Command::Gc(args) => gc::run(args, &cli.global).await,
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => man::run(args),
@@ -161,6 +165,7 @@ impl GlobalArgs {
             config,
             engine,
             data,
+            ecr: EcrLogins::default(),
             secrets: None,
         })
     }

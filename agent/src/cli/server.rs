@@ -75,7 +75,7 @@ pub(super) async fn run(args: ServerArgs, global: &GlobalArgs) -> Result<Exit, F
         account: config.account.clone(),
         requests_per_second: config.server.requests_per_second,
         is_local: listen.ip().is_loopback(),
-        allows_privileged_mode: config.privileged_mode != PrivilegedMode::Refused,
+        allows_privileged_mode: config.docker_access(true, false).is_ok(),
     };
     let endpoint = Endpoint::new(settings, store, vault, &data).map_err(Failure::fault)?;
     let listener = TcpListener::bind(listen)

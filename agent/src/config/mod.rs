@@ -2,10 +2,12 @@
 //!
 //! The only place that reads a configuration file or an environment variable.
 
+mod docker;
 pub mod lint;
 mod server;
 mod worker;
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -14,6 +16,9 @@ use serde::de::DeserializeOwned;
 
 pub use server::ServerConfig;
 pub use worker::WorkerConfig;
+pub use docker::{
+    DockerAccess, DockerRefused, DockerServers, Elevation, PrivilegedMode, ServerPrivileges,
+};
 
 /// File that is read when none is named; it need not exist.
 const DEFAULT_FILE: &str = "/etc/buildspec-agent/config.toml";
@@ -28,6 +33,13 @@ pub struct Config {
     /// Image of builds that name none. Default: `buildspec-agent/base:latest`, which `make setup`
     /// builds.
     pub image: String,
+    /// Images that run in the place of others: names as projects write them, and what runs for them.
+    /// Curated images of CodeBuild's have their places in the program's catalogue. Default: none.
+    pub image_aliases: BTreeMap<String, String>,
+    /// When images are pulled. Default: `missing`.
+    pub pull_policy: PullPolicy,
+    /// Settings of registries, by their hosts (`docker.io` for the Docker Hub). Default: none.
+    pub registries: BTreeMap<String, Registry>,
     /// Address of the Docker engine, a Unix socket. Default: `unix:///var/run/docker.sock`.
     pub docker_host: String,
     /// Network of the engine that build containers join. The executor cuts its container off from
@@ -36,6 +48,11 @@ pub struct Config {
     pub network: String,
     /// What a build gets that asks for privileged mode. Default: nothing, it is refused.
     pub privileged_mode: PrivilegedMode,
+    /// Docker servers: engines of their own on which the builds of a project build images.
+    pub docker_server: DockerServers,
+    /// Most that the layers of one project's images may take on disk, in GiB; beyond it they are
+    /// dropped, and the next build starts without. Default: 20.
+    pub docker_layers_limit_gib: u64,
     /// AWS Region that builds see and that stands in their ARNs. Default: `us-east-1`.
     pub region: String,
     /// AWS account that stands in ARNs, 12 digits. Default: `000000000000`.
@@ -54,9 +71,14 @@ impl Default for Config {
         Self {
             data_directory: PathBuf::from("/var/lib/buildspec-agent"),
             image: "buildspec-agent/base:latest".to_owned(),
+            image_aliases: BTreeMap::new(),
+            pull_policy: PullPolicy::Missing,
+            registries: BTreeMap::new(),
             docker_host: "unix:///var/run/docker.sock".to_owned(),
             network: "bridge".to_owned(),
             privileged_mode: PrivilegedMode::Refused,
+            docker_server: DockerServers::default(),
+            docker_layers_limit_gib: 20,
             region: "us-east-1".to_owned(),
             account: "000000000000".to_owned(),
             cache: CacheConfig::default(),
@@ -92,15 +114,27 @@ impl CacheConfig {
 
 /// What `privilegedMode` of a build means on this machine. A privileged build can do to the machine
 /// whatever root can.
+/// When the image of a build is pulled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum PrivilegedMode {
-    /// Such builds are refused.
-    Refused,
-    /// The engine's privileged mode.
-    Privileged,
-    /// Every capability that this process may have, for engines that cannot give more than that.
-    HostCapabilities,
+pub enum PullPolicy {
+    /// When the engine lacks it.
+    Missing,
+    /// For every build, as CodeBuild does, whose machines are new.
+    Always,
+    /// Never: a build whose image is not there fails.
+    Never,
+}
+
+/// Settings of a registry.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Registry {
+    /// Registries that are asked first, in order, `HOST[:PORT][/PREFIX]`. Default: none.
+    pub mirrors: Vec<String>,
+    /// Whether mirrors get the login of the registry they stand for: for those of one's own that check
+    /// it. Default: no.
+    pub login_to_mirrors: bool,
 }
 
 /// Why there is no configuration.

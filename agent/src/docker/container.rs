@@ -6,19 +6,26 @@ use std::io::Read;
 use std::path::Path;
 
 use bollard::errors::Error as ClientError;
+use bollard::models::ContainerSummary;
 use bollard::query_parameters::{
     CreateContainerOptions, DownloadFromContainerOptions, InspectContainerOptions,
-    ListContainersOptions, RemoveContainerOptions, StartContainerOptions, WaitContainerOptions,
+    ListContainersOptions, LogsOptions, RemoveContainerOptions, StartContainerOptions,
+    StopContainerOptions, WaitContainerOptions,
 };
 use futures_util::StreamExt;
 use uuid::Uuid;
 
-use super::spec::{ContainerSpec, LABEL_BUILD, LABEL_DATA_DIRECTORY, create_body};
+use super::spec::{
+    ContainerSpec, LABEL_BUILD, LABEL_DATA_DIRECTORY, LABEL_DOCKER_SERVER, create_body,
+};
 use super::{DockerError, Engine, is_not_found};
 
 /// What a tar archive of one file holds besides the file, in bytes: headers, among them one for a
 /// long name, and the padding of the engine's writer.
 const ARCHIVE_OVERHEAD_BYTES: usize = 64 * 1024;
+
+/// Lines of a container's output that are told when it failed.
+const LAST_LINES: &str = "5";
 
 /// Name of a build's container, which follows from the build: whoever knows the build can remove
 /// the container, even when the answer to its creation was lost.
@@ -29,6 +36,11 @@ impl ContainerName {
     /// The name of a build's container.
     pub fn of_build(build: Uuid) -> Self {
         Self(format!("buildspec-agent-{build}"))
+    }
+
+    /// A name of its own.
+    pub(super) fn named(name: String) -> Self {
+        Self(name)
     }
 
     /// The name of the container that removes what a build left behind.
@@ -119,19 +131,60 @@ impl Engine {
         }
     }
 
+    /// Asks a container to end, and kills it after a time. Tells whether it was there.
+    pub(super) async fn stop_container(
+        &self,
+        name: &str,
+        limit_seconds: i32,
+    ) -> Result<bool, DockerError> {
+        let options = StopContainerOptions {
+            t: Some(limit_seconds),
+            ..StopContainerOptions::default()
+        };
+        match self.client.stop_container(name, Some(options)).await {
+            Ok(()) => Ok(true),
+            Err(error) if is_not_found(&error) => Ok(false),
+            Err(error) => Err(DockerError::request(format!("stop container {name}"))(
+                error,
+            )),
+        }
+    }
+
+    /// The end of what a container's program wrote, in one line; empty where nothing was kept.
+    pub(super) async fn last_words(&self, name: &str) -> String {
+        let options = LogsOptions {
+            stdout: true,
+            stderr: true,
+            tail: LAST_LINES.to_owned(),
+            ..LogsOptions::default()
+        };
+        let lines: Vec<String> = self
+            .client
+            .logs(name, Some(options))
+            .filter_map(async |line| Some(line.ok()?.to_string().trim().to_owned()))
+            .collect()
+            .await;
+        lines.join(" | ")
+    }
+
+    /// The projects whose Docker servers belong to a data directory, running or not.
+    pub(super) async fn server_projects(
+        &self,
+        data_directory: &Path,
+    ) -> Result<Vec<String>, DockerError> {
+        let found = self.labelled(data_directory).await?;
+        let labels = found.into_iter().filter_map(|container| container.labels);
+        Ok(labels
+            .filter_map(|mut labels| labels.remove(LABEL_DOCKER_SERVER))
+            .collect())
+    }
+
     /// Finds the containers that belong to a data directory, running or not.
     pub async fn containers_of(
         &self,
         data_directory: &Path,
     ) -> Result<Vec<OwnedContainer>, DockerError> {
-        let label = format!("{LABEL_DATA_DIRECTORY}={}", data_directory.display());
-        let options = ListContainersOptions {
-            all: true,
-            filters: Some(HashMap::from([("label".to_owned(), vec![label])])),
-            ..ListContainersOptions::default()
-        };
-        let found = self.client.list_containers(Some(options)).await;
-        let found = found.map_err(DockerError::request("list containers"))?;
+        let found = self.labelled(data_directory).await?;
         Ok(found
             .into_iter()
             .filter_map(|container| {
@@ -143,6 +196,17 @@ impl Engine {
                 })
             })
             .collect())
+    }
+
+    async fn labelled(&self, data_directory: &Path) -> Result<Vec<ContainerSummary>, DockerError> {
+        let label = format!("{LABEL_DATA_DIRECTORY}={}", data_directory.display());
+        let options = ListContainersOptions {
+            all: true,
+            filters: Some(HashMap::from([("label".to_owned(), vec![label])])),
+            ..ListContainersOptions::default()
+        };
+        let found = self.client.list_containers(Some(options)).await;
+        found.map_err(DockerError::request("list containers"))
     }
 }
 

@@ -3,6 +3,8 @@
 mod container;
 mod exec;
 mod image;
+mod layers;
+mod server;
 mod spec;
 
 use bollard::Docker;
@@ -10,7 +12,10 @@ use bollard::errors::Error as ClientError;
 
 pub use container::{BuildContainer, ContainerExit, ContainerName, OwnedContainer};
 pub use exec::{Exec, ExecInput, ExecOutput};
-pub use spec::{ContainerSpec, Limits, Mount, Privileges};
+pub use image::{PullProgress, RegistryLogin, StoredImage};
+pub use layers::{LayerVolume, VolumeProbe};
+pub use server::{DockerServer, ServerError, ServerPlace, ServerSpec};
+pub use spec::{ContainerSpec, Limits, Mount, Owner, Privileges, Volume};
 
 /// A connection to a Docker engine, with the newest API version that both sides speak.
 #[derive(Debug, Clone)]
@@ -57,12 +62,32 @@ impl DockerError {
         }
     }
 
+    /// Whether a registry refused a pull because there were too many (Docker Hub, "Pull usage and limits").
+    pub fn is_rate_limit(&self) -> bool {
+        let Self::Pull { message, .. } = self else {
+            return false;
+        };
+        let message = message.to_ascii_lowercase();
+        [
+            "toomanyrequests",
+            "too many requests",
+            "rate limit",
+            "rate exceeded",
+        ]
+        .iter()
+        .any(|words| message.contains(words))
+    }
+
     /// What a person can do about it, where that is known.
     pub fn remedy(&self) -> Option<&'static str> {
         match self {
             Self::Unreachable { .. } => Some(
                 "start the engine (`systemctl start docker`, or `make setup` in the source tree), join the group \
                  `docker`, or name another engine with DOCKER_HOST",
+            ),
+            Self::Pull { .. } if self.is_rate_limit() => Some(
+                "log in to the registry with `docker login` or registryCredential, or name a mirror of it under \
+                 `registries` in the configuration",
             ),
             Self::Pull { .. } => Some("check the image's name, or build or pull it beforehand"),
             Self::Request { .. } => None,

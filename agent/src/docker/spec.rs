@@ -1,10 +1,11 @@
 //! What a container is to be, and how the engine is told.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use bollard::models::{
     ContainerCreateBody, HostConfig, HostConfigLogConfig, Mount as EngineMount, MountType,
+    MountVolumeOptions,
 };
 use uuid::Uuid;
 
@@ -12,6 +13,9 @@ use super::ContainerName;
 
 /// Label with the UUID of the build a container belongs to.
 pub(super) const LABEL_BUILD: &str = "buildspec-agent.build";
+
+/// Label with the project whose Docker server a container is.
+pub(super) const LABEL_DOCKER_SERVER: &str = "buildspec-agent.docker-server";
 
 /// Label with the data directory of the agent a container belongs to.
 pub(super) const LABEL_DATA_DIRECTORY: &str = "buildspec-agent.data-directory";
@@ -27,13 +31,33 @@ pub struct Mount {
     pub read_only: bool,
 }
 
+/// A volume of the engine's in a container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Volume {
+    /// Its name; one without goes with the container.
+    pub name: Option<String>,
+    /// Absolute path in the container.
+    pub target: String,
+}
+
+/// Whom a container serves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Owner {
+    /// A build.
+    Build(Uuid),
+    /// The builds of the project of this name.
+    DockerServer(String),
+    /// The agent itself, for a moment.
+    Agent,
+}
+
 /// A container to make.
 #[derive(Debug, Clone)]
 pub struct ContainerSpec {
     /// Its name.
     pub name: ContainerName,
-    /// Build it belongs to.
-    pub build: Uuid,
+    /// Whom it serves.
+    pub owner: Owner,
     /// Data directory of the agent it belongs to.
     pub data_directory: PathBuf,
     /// Image, which the engine has.
@@ -44,6 +68,8 @@ pub struct ContainerSpec {
     pub working_directory: String,
     /// Directories of the host.
     pub mounts: Vec<Mount>,
+    /// Volumes of the engine.
+    pub volumes: Vec<Volume>,
     /// Directories in memory, with their mount options.
     pub memory_directories: Vec<(String, String)>,
     /// What it may do to the machine.
@@ -52,6 +78,8 @@ pub struct ContainerSpec {
     pub limits: Limits,
     /// Network it joins: the engine's name of one, or `none`.
     pub network: String,
+    /// Whether the engine keeps the end of what its program writes.
+    pub keeps_log: bool,
 }
 
 /// What a container may do to the machine.
@@ -76,6 +104,31 @@ pub struct Limits {
     pub processes: Option<u32>,
 }
 
+fn labels(owner: Owner, data_directory: &Path) -> HashMap<String, String> {
+    let directory = data_directory.to_string_lossy().into_owned();
+    let mut labels = HashMap::from([(LABEL_DATA_DIRECTORY.to_owned(), directory)]);
+    match owner {
+        Owner::Build(build) => labels.insert(LABEL_BUILD.to_owned(), build.to_string()),
+        Owner::DockerServer(project) => labels.insert(LABEL_DOCKER_SERVER.to_owned(), project),
+        Owner::Agent => None,
+    };
+    labels
+}
+
+fn log_driver(keeps_log: bool) -> HostConfigLogConfig {
+    let (driver, options) = if keeps_log {
+        let options = [("max-size", "1m"), ("max-file", "1"), ("compress", "false")];
+        let options = options.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        ("local", Some(HashMap::from(options)))
+    } else {
+        ("none", None)
+    };
+    HostConfigLogConfig {
+        typ: Some(driver.to_owned()),
+        config: options,
+    }
+}
+
 /// The engine's form of a specification.
 pub(super) fn create_body(spec: ContainerSpec) -> ContainerCreateBody {
     let mounts = spec.mounts.into_iter().map(|mount| EngineMount {
@@ -85,6 +138,17 @@ pub(super) fn create_body(spec: ContainerSpec) -> ContainerCreateBody {
         read_only: Some(mount.read_only),
         ..EngineMount::default()
     });
+    let volumes = spec.volumes.into_iter().map(|volume| EngineMount {
+        source: volume.name,
+        target: Some(volume.target),
+        typ: Some(MountType::VOLUME),
+        volume_options: Some(MountVolumeOptions {
+            labels: Some(labels(Owner::Agent, &spec.data_directory)),
+            ..MountVolumeOptions::default()
+        }),
+        ..EngineMount::default()
+    });
+    let labels = labels(spec.owner, &spec.data_directory);
     let memory = spec
         .limits
         .memory_bytes
@@ -97,13 +161,10 @@ pub(super) fn create_body(spec: ContainerSpec) -> ContainerCreateBody {
             .processors
             .map(|processors| i64::from(processors) * 1_000_000_000),
         pids_limit: spec.limits.processes.map(i64::from),
-        mounts: Some(mounts.collect()),
+        mounts: Some(mounts.chain(volumes).collect()),
         tmpfs: Some(spec.memory_directories.into_iter().collect()),
         // The executor writes the log to the spool; a log driver would copy it once more.
-        log_config: Some(HostConfigLogConfig {
-            typ: Some("none".to_owned()),
-            config: None,
-        }),
+        log_config: Some(log_driver(spec.keeps_log)),
         network_mode: Some(spec.network),
         ..HostConfig::default()
     };
@@ -128,13 +189,7 @@ pub(super) fn create_body(spec: ContainerSpec) -> ContainerCreateBody {
         entrypoint: Some(spec.command),
         cmd: Some(Vec::new()),
         working_dir: Some(spec.working_directory),
-        labels: Some(HashMap::from([
-            (LABEL_BUILD.to_owned(), spec.build.to_string()),
-            (
-                LABEL_DATA_DIRECTORY.to_owned(),
-                spec.data_directory.to_string_lossy().into_owned(),
-            ),
-        ])),
+        labels: Some(labels),
         host_config: Some(host_config),
         ..ContainerCreateBody::default()
     }

@@ -105,6 +105,7 @@ impl Build<'_> {
                 }
             };
             self.command_ended(exit, usage)?;
+            self.tell_of_docker()?;
             if exit.is_success() {
                 index = self.after_success(index);
                 continue;
@@ -242,6 +243,15 @@ impl Build<'_> {
         grant::sources(&self.places, source, &identity)
             .map_err(|error| format!("chown {}: {}", source.display(), reason::text(&error)))?;
         Ok(Some(identity))
+    }
+
+    /// Says once what a build lacks that called Docker in vain.
+    fn tell_of_docker(&mut self) -> Result<(), Fault> {
+        if !self.supervisor.log.take_docker_call() {
+            return Ok(());
+        }
+        let hint = self.plan.docker_hint.clone().unwrap_or_default();
+        self.line(&hint)
     }
 
     fn command_ended(&mut self, exit: Exit, usage: CommandUsage) -> Result<(), Fault> {

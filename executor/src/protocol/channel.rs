@@ -61,6 +61,9 @@ pub const EXIT_SPOOL: i32 = 112;
 /// Exit status of `executor attach` when there is no shell; else the status is the shell's.
 pub const EXIT_NOT_ATTACHED: i32 = 125;
 
+/// Exit code of `executor measure` where a directory takes more than it may.
+pub const EXIT_TOO_LARGE: u8 = 113;
+
 /// Names by which the executor is a program of the build.
 pub const TOOLS: [&str; 5] = [
     "codebuild-breakpoint",

@@ -29,6 +29,8 @@ pub struct Plan {
     /// starts a daemon and then runs its arguments; empty for none. A failure fails
     /// `DOWNLOAD_SOURCE`.
     pub entrypoint: Vec<String>,
+    /// What is said once when a command calls Docker and finds no daemon; nothing is looked for without it.
+    pub docker_hint: Option<String>,
     /// Runtimes to select in `DOWNLOAD_SOURCE`, in order; `None` where the image does not support
     /// the choice the buildspec makes.
     pub runtimes: Option<Vec<RuntimeSelection>>,

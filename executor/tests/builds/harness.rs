@@ -74,6 +74,7 @@ impl Root {
             shell: ShellKind::Sh,
             state: StateCarrying::Carried,
             entrypoint: Vec::new(),
+            docker_hint: None,
             runtimes: Some(Vec::new()),
             cache: None,
             phases: vec![

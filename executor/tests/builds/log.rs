@@ -137,3 +137,17 @@ fn output_arrives_byte_for_byte() {
     assert_eq!(length, start.len() - 4 + 10_000_000);
     assert!(line[length..].starts_with(b"\n\n[Container] "));
 }
+
+#[test]
+fn a_build_that_calls_docker_without_having_it_is_told_once_what_it_lacks() {
+    let call = "echo 'Cannot connect to the Docker daemon at unix:///var/run/docker.sock.' >&2";
+    let root = Root::new();
+    let mut plan = root.build_plan(&[call, &format!("{call}; exit 1")]);
+    plan.docker_hint = Some("Docker is not available in this build: ask for it".to_owned());
+    let log = root.run(plan).log();
+    let told: Vec<_> = log.match_indices("> Docker is not available").collect();
+    assert_eq!(told.len(), 1, "{log}");
+    let root = Root::new();
+    let log = root.run(root.build_plan(&[call])).log();
+    assert!(!log.contains("not available"), "{log}");
+}
