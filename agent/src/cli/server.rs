@@ -15,7 +15,7 @@ use super::exit::{Exit, Failure};
 use super::store_args::StoreArgs;
 use super::{GlobalArgs, data_directory, keys, print, signals};
 use crate::api::{self, Endpoint, Settings};
-use crate::config::{Config, PrivilegedMode};
+use crate::config::Config;
 use crate::logs::KeptLogs;
 
 /// Time between two looks for logs that are too old.

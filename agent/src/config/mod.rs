@@ -14,11 +14,11 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-pub use server::ServerConfig;
-pub use worker::WorkerConfig;
 pub use docker::{
     DockerAccess, DockerRefused, DockerServers, Elevation, PrivilegedMode, ServerPrivileges,
 };
+pub use server::ServerConfig;
+pub use worker::WorkerConfig;
 
 /// File that is read when none is named; it need not exist.
 const DEFAULT_FILE: &str = "/etc/buildspec-agent/config.toml";

@@ -67,7 +67,7 @@ pub struct CuratedImage {
     pub name: String,
     /// One sentence.
     pub description: String,
-    /// Dated versions. None are listed: AWS's own list is not public, and any date is accepted.
+    /// Its versions: the one of this name. AWS's own list of dated ones is not public; any date is accepted.
     pub versions: Vec<String>,
 }
 
@@ -127,7 +127,7 @@ impl Catalog {
             language.images.push(CuratedImage {
                 name: entry.name.clone(),
                 description: entry.description.clone(),
-                versions: Vec::new(),
+                versions: vec![entry.name.clone()],
             });
         }
         platforms
