@@ -36,7 +36,11 @@ is_made_from_debian() {
 # One number for everything an image is made from: the files of its directory, and what it shares with
 # others. Smoke tests lie in directories of their own and do not count.
 inputs() {
-    find base docker/dockerd-entrypoint.sh build.sh "$1" -maxdepth 1 -type f -print0 | sort -zu | xargs -0 cat |
+    local shared=(build.sh base)
+    if [ "$1" = standard ]; then
+        shared+=(docker/dockerd-entrypoint.sh)
+    fi
+    find "${shared[@]}" "$1" -maxdepth 1 -type f -print0 | sort -zu | xargs -0 cat |
         sha256sum | cut -d ' ' -f 1
 }
 

@@ -213,7 +213,6 @@ fn a_docker_server_keeps_its_layers_from_build_to_build_and_runs_only_during_the
     let second = push(&project, &config, image.name(), &["--docker-server"]);
     assert!(second.log().contains("Using cache"), "{}", second.log());
     assert_runs(&format!("{}/server:1", registry.for_host()));
-    engine::remove_volumes_of(&project.data_directory());
 }
 
 #[test]
@@ -223,7 +222,8 @@ fn the_local_docker_layer_cache_keeps_the_layers_of_an_engine_inside_the_build()
     )
     .with_file("make-root.sh", MAKE_ROOT)
     .with_file("Dockerfile", DOCKERFILE);
-    let config = configuration(&project, "privileged_mode = 'host-capabilities'");
+    let allowed = "privileged_mode = 'host-capabilities'";
+    let config = configuration(&project, allowed);
     let file = project.root().join("project.json");
     fs::write(
         &file,
@@ -259,7 +259,14 @@ fn the_local_docker_layer_cache_keeps_the_layers_of_an_engine_inside_the_build()
     assert!(!first.contains("Using cache"), "{first}");
     let second = run();
     assert!(second.contains("Using cache"), "{second}");
-    engine::remove_volumes_of(&project.data_directory());
+    configuration(&project, &format!("{allowed}\ndocker_layers_limit_gib = 0"));
+    run();
+    let data = fs::canonicalize(project.data_directory()).unwrap();
+    assert_eq!(
+        engine::volumes_of(&data),
+        [""; 0],
+        "layers beyond the limit are kept"
+    );
 }
 
 #[test]

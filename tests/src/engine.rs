@@ -41,16 +41,14 @@ pub fn host_address() -> String {
     std::net::Ipv4Addr::from(gateway.to_le_bytes()).to_string()
 }
 
-/// Removes the volumes that belong to an agent's data directory.
-pub fn remove_volumes_of(data_directory: &Path) {
+/// Names of the volumes that belong to an agent's data directory.
+pub fn volumes_of(data_directory: &Path) -> Vec<String> {
     let filter = format!(
         "label=buildspec-agent.data-directory={}",
         data_directory.display()
     );
     let listed = docker(&["volume", "ls", "--quiet", "--filter", &filter]);
-    for volume in listed.lines() {
-        docker(&["volume", "rm", volume]);
-    }
+    listed.lines().map(str::to_owned).collect()
 }
 
 /// Identifiers of the containers, running or not, that belong to an agent's data directory.
@@ -71,6 +69,13 @@ pub fn remove(containers: &[String]) {
     let names = containers.iter().map(String::as_str);
     let arguments = ["rm", "--force", "--volumes"].into_iter().chain(names);
     let _ = try_docker(&arguments.collect::<Vec<_>>());
+}
+
+/// Removes volumes, as far as that is possible.
+pub fn remove_volumes(names: &[String]) {
+    for name in names {
+        let _ = try_docker(&["volume", "rm", name]);
+    }
 }
 
 /// Removes an image, as far as that is possible.

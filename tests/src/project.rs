@@ -156,5 +156,8 @@ impl Project {
 impl Drop for Project {
     fn drop(&mut self) {
         engine::remove(&self.containers());
+        if let Ok(data) = fs::canonicalize(self.data_directory()) {
+            engine::remove_volumes(&engine::volumes_of(&data));
+        }
     }
 }
