@@ -157,6 +157,7 @@ async fn steps(
     };
     let plan = plan::of(request, &buildspec, &checkout, given);
     kept::keep_order(directory, &buildspec, &plan)?;
+    journal.commands_follow(stop).await?;
     execute::run(&container, &plan, journal, stop).await?;
     let upload = publish::Upload {
         request,

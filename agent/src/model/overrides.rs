@@ -176,16 +176,12 @@ impl Overrides {
     }
 
     /// Members that are given although this program does not carry them out. A build that asks for
-    /// one is refused: running it otherwise than asked would be worse.
+    /// one is refused: running it otherwise than asked would be worse. Where and how often a build runs
+    /// is the store's to decide, and nothing to a single run.
     #[expect(clippy::too_many_lines, reason = "a table")]
     pub fn refuse_unsupported(&self) -> Result<(), OverridesError> {
         let not_yet = "";
         let members = [
-            (
-                "autoRetryLimitOverride",
-                self.auto_retry_limit.is_some(),
-                not_yet,
-            ),
             (
                 "buildStatusConfigOverride",
                 self.build_status_config.is_some(),
@@ -193,7 +189,6 @@ impl Overrides {
             ),
             ("cacheOverride", self.is_cached_in_s3(), " with S3"),
             ("certificateOverride", self.certificate.is_some(), not_yet),
-            ("fleetOverride", self.fleet.is_some(), not_yet),
             (
                 "gitCloneDepthOverride",
                 self.git_clone_depth.is_some(),

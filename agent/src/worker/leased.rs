@@ -1,9 +1,11 @@
 //! One leased build: run here, its progress and its outcome written to the store.
 
+use std::future::pending;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use executor::protocol::Event;
 use serde_json::{Value, json};
 use tokio::sync::watch;
@@ -14,8 +16,11 @@ use super::Node;
 use super::outcomes::{Outcomes, Pending};
 use crate::build::{self, Outcome};
 use crate::logs::LogSink;
-use crate::model::{Build, DetailedReport, PhaseType};
+use crate::model::{Build, BuildPhase, DetailedReport};
 use crate::store::{Ended, Fence, Lease, NewReport, StoreError};
+
+/// Time between two attempts at writing down how far a build is.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// The longest time between two attempts at writing an outcome.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
@@ -39,6 +44,7 @@ pub(super) async fn run(node: Arc<Node>, lease: Lease) {
     }
     let slot = node.running.enter(&fence, resources);
     let (course, told) = watch::channel(Course::default());
+    let (permit, permitted) = watch::channel(false);
     let running = async {
         let mut sink = Reporter {
             fence: &fence,
@@ -46,10 +52,11 @@ pub(super) async fn run(node: Arc<Node>, lease: Lease) {
             outcomes: &node.outcomes,
             // Goes with the sink, and so ends the telling.
             course,
+            permitted,
         };
         build::run(&request, &node.tools, &mut sink, &slot.stop).await
     };
-    let telling = tell(&node, &fence, &record, told);
+    let telling = tell(&node, &fence, &record, (told, permit));
     let (outcome, ()) = tokio::join!(running, telling);
     let status = outcome.build.build_status;
     let pending = Pending {
@@ -65,30 +72,39 @@ pub(super) async fn run(node: Arc<Node>, lease: Lease) {
 }
 
 /// How far a build is.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 struct Course {
-    phase: Option<PhaseType>,
+    phases: Vec<BuildPhase>,
     has_started: bool,
 }
 
 /// Writes down how far the build is. Steps that follow each other faster than the store writes become
-/// one. Whatever fails here shows in the outcome too.
-async fn tell(node: &Node, fence: &Fence, record: &Value, mut course: watch::Receiver<Course>) {
-    loop {
+/// one. Commands are permitted once it is written that they may have run: from then on the build does not
+/// run again elsewhere. While the store is away, builds wait there.
+async fn tell(
+    node: &Node,
+    fence: &Fence,
+    record: &Value,
+    (mut course, permit): (watch::Receiver<Course>, watch::Sender<bool>),
+) {
+    while course.changed().await.is_ok() {
         let step = course.borrow_and_update().clone();
-        let phase = step.phase.unwrap_or(PhaseType::Provisioning);
-        let mut record = record.clone();
-        record["currentPhase"] = phase.name().into();
-        match node.store.progress(fence, record, step.has_started).await {
+        let told = with_phases(record.clone(), record, &json!(step.phases));
+        match node.store.progress(fence, told, step.has_started).await {
+            Ok(()) if step.has_started => drop(permit.send_replace(true)),
             Ok(()) => {}
             // The heartbeat learns of it too, and stops the build.
             Err(StoreError::LeaseLost { .. }) => return,
-            Err(error) => tracing::warn!(
-                "the store does not hear how far build {} is: {error:#}",
-                fence.build
-            ),
+            Err(error) => {
+                tracing::warn!(
+                    "the store does not hear how far build {} is: {error:#}",
+                    fence.build
+                );
+                sleep(PAUSE).await;
+                course.mark_changed();
+            }
         }
-        if course.changed().await.is_err() {
+        if course.has_changed().is_err() {
             return;
         }
     }
@@ -100,32 +116,35 @@ struct Reporter<'a> {
     record: &'a Value,
     outcomes: &'a Outcomes,
     course: watch::Sender<Course>,
+    permitted: watch::Receiver<bool>,
 }
 
+#[async_trait]
 impl LogSink for Reporter<'_> {
     fn log(&mut self, _time_micros: u64, _bytes: &[u8]) -> io::Result<()> {
         Ok(())
     }
 
-    fn event(&mut self, _time_micros: u64, event: &Event) -> io::Result<()> {
-        let phase = match event {
-            Event::PhaseStarted { phase } | Event::CommandStarted { phase, .. } => {
-                Some((*phase).into())
-            }
-            _ => None,
-        };
-        let step = Course {
-            phase,
-            has_started: true,
-        };
-        if phase.is_some() {
-            self.course.send_if_modified(|course| {
-                let changes = *course != step;
-                *course = step;
-                changes
-            });
-        }
+    fn event(&mut self, _time_micros: u64, _event: &Event) -> io::Result<()> {
         Ok(())
+    }
+
+    fn phases(&mut self, phases: &[BuildPhase]) {
+        self.course.send_if_modified(|course| {
+            let changes = course.phases != phases;
+            course.phases = phases.to_vec();
+            changes
+        });
+    }
+
+    async fn commands_follow(&mut self) {
+        self.course.send_modify(|course| course.has_started = true);
+        let permitted = self.permitted.wait_for(|permitted| *permitted);
+        let is_permitted = permitted.await.is_ok();
+        if !is_permitted {
+            // The lease is lost: nothing of the build runs any more, and it is about to be stopped.
+            pending::<()>().await;
+        }
     }
 
     fn finished(&mut self, build: &Build) -> io::Result<()> {
@@ -154,24 +173,32 @@ fn ended(outcome: &Outcome, record: &Value) -> Ended {
     }
 }
 
-/// The record of a build that is over. The time before its lease is what the store wrote down.
+/// The record of a build that is over.
 fn final_record(build: &Build, before: &Value) -> Value {
     let mut record = json!(build);
     record["startTime"] = before["startTime"].clone();
-    record["currentPhase"] = "COMPLETED".into();
     if let Some(config) = before.get("autoRetryConfig") {
         record["autoRetryConfig"] = config.clone();
     }
-    let began = before["phases"][1]["startTime"].clone();
-    if let Some(phases) = record["phases"].as_array_mut()
-        && let [submitted, queued, ..] = phases.as_mut_slice()
-    {
+    let phases = record["phases"].clone();
+    with_phases(record, before, &phases)
+}
+
+/// Puts the phases of a build into its record. The time before its lease is what the store wrote down.
+fn with_phases(mut record: Value, before: &Value, phases: &Value) -> Value {
+    let mut phases = phases.as_array().cloned().unwrap_or_default();
+    if let [submitted, queued, ..] = phases.as_mut_slice() {
         *submitted = before["phases"][0].clone();
+        let began = before["phases"][1]["startTime"].clone();
         let waited = queued["endTime"].as_f64().zip(began.as_f64());
-        let waited = waited.map_or(0.0, |(end, start)| (end - start).max(0.0).trunc());
+        let waited = waited.map_or(0.0, |(end, start)| (end - start).max(0.0));
         queued["startTime"] = began;
         queued["durationInSeconds"] = json!(whole(waited));
     }
+    if let Some(phase) = phases.last() {
+        record["currentPhase"] = phase["phaseType"].clone();
+    }
+    record["phases"] = phases.into();
     record
 }
 
