@@ -3,7 +3,8 @@
 
 use serde_json::Value as Json;
 
-use super::{builds, lanes, reports, resources, retry};
+use super::lanes::{self, Lane};
+use super::{builds, reports, resources, retry};
 use crate::model::{PhaseContext, Status};
 use crate::store::database::{Session, Topic, Value};
 use crate::store::{Ended, Fence, Kind, StoreError};
@@ -71,7 +72,7 @@ pub(super) async fn finish(
     ended: Ended,
 ) -> Result<(), StoreError> {
     let project = fence.build.project.to_string();
-    lanes::hold(session, &project).await?;
+    let lane = lanes::hold(session, &project).await?;
     let left = session.row(LEAVE, &key(fence)).await?;
     let priority = left.ok_or_else(|| lost(fence))?.integer()?;
     let values = [
@@ -86,8 +87,13 @@ pub(super) async fn finish(
     for report in &ended.reports {
         reports::insert(session, &fence.build, report).await?;
     }
-    retry::follow(session, &fence.build, priority).await?;
-    lanes::fill(session, &project).await
+    if retry::may_follow(ended.status) {
+        retry::follow(session, &fence.build, priority).await?;
+    }
+    match lane {
+        Lane::Limited => lanes::fill(session, &project).await,
+        Lane::Free => Ok(()),
+    }
 }
 
 /// Gives a lease up for a reason.
