@@ -42,7 +42,7 @@ use journal::Journal;
 pub use pause::{FindError, PausedBuild, ResumeError};
 use premises::Premises;
 pub(crate) use provision::remove_as_root;
-pub use recover::{NotBegun, RecoverError, is_recoverable, recover};
+pub use recover::{NotBegun, RecoverError, is_recoverable, kept_request, recover};
 pub use resolve::{RejectedBuildspec, ResolveError};
 
 /// What the steps need of the world, chosen once.

@@ -9,15 +9,18 @@ use async_trait::async_trait;
 use executor::protocol::Event;
 use serde_json::{Value, json};
 use tokio::sync::watch;
-use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use super::Node;
 use super::outcomes::{Outcomes, Pending};
-use crate::build::{self, Outcome};
+use super::running::Slot;
+use crate::build::{self, Abort, NotBegun, Outcome};
+use crate::data_directory::BuildDirectory;
 use crate::logs::LogSink;
-use crate::model::{Build, BuildPhase, DetailedReport};
-use crate::store::{Ended, Fence, Lease, NewReport, StoreError};
+use crate::model::{Build, BuildPhase, BuildRequest, DetailedReport};
+use crate::store::{
+    CommandsRan, Ended, Fence, Lease, Needs, NewReport, Resources, StoreError, StoredBuild,
+};
 
 /// Time between two attempts at writing down how far a build is.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -42,6 +45,45 @@ pub(super) async fn run(node: Arc<Node>, lease: Lease) {
     while node.running.has(build.uuid) {
         sleep(LOOK_AGAIN).await;
     }
+    let way = Way::FromTheStart(Box::new(request));
+    bring_to_its_end(&node, fence, (resources, record), way).await;
+}
+
+/// Brings a build of the worker before to its end, from its directory.
+pub(super) async fn go_on(node: Arc<Node>, fence: Fence, directory: BuildDirectory) {
+    let build = &fence.build;
+    let known = node.store.builds(std::slice::from_ref(build)).await;
+    let known = known.ok().and_then(|mut builds| builds.pop());
+    let Some(StoredBuild {
+        request, record, ..
+    }) = known
+    else {
+        tracing::warn!("the store does not say what build {build} is: it is left to its lease");
+        return;
+    };
+    let share = node.agent.share(&Needs::of(&request));
+    let share = share.unwrap_or(Resources::NONE);
+    tracing::info!(build.id = %build, "build {build}, attempt {}, is taken up", fence.attempt);
+    let way = Way::FromWhereItWasLeft(directory);
+    bring_to_its_end(&node, fence, (share, record), way).await;
+}
+
+/// How a build gets to its end.
+enum Way {
+    /// Nothing of it has been done.
+    FromTheStart(Box<BuildRequest>),
+    /// A worker before has left it.
+    FromWhereItWasLeft(BuildDirectory),
+}
+
+/// Brings a build to its end, tells the store how far it is, and writes its outcome. One of which
+/// nothing has run is given back.
+async fn bring_to_its_end(
+    node: &Node,
+    fence: Fence,
+    (resources, record): (Resources, Value),
+    way: Way,
+) {
     let slot = node.running.enter(&fence, resources);
     let (course, told) = watch::channel(Course::default());
     let (permit, permitted) = watch::channel(false);
@@ -54,21 +96,48 @@ pub(super) async fn run(node: Arc<Node>, lease: Lease) {
             course,
             permitted,
         };
-        build::run(&request, &node.tools, &mut sink, &slot.stop).await
+        match way {
+            Way::FromTheStart(request) => {
+                Ok(build::run(&request, &node.tools, &mut sink, &slot.stop).await)
+            }
+            Way::FromWhereItWasLeft(directory) => {
+                build::recover(directory, &node.tools, &mut sink, &slot.stop).await
+            }
+        }
     };
-    let telling = tell(&node, &fence, &record, (told, permit));
+    let telling = tell(node, &fence, &record, (told, permit));
     let (outcome, ()) = tokio::join!(running, telling);
-    let status = outcome.build.build_status;
-    let pending = Pending {
-        ended: ended(&outcome, &record),
-        fence: fence.clone(),
+    let (reason, ran) = match outcome {
+        Ok(Outcome {
+            abort: Some(Abort::Fault(error)),
+            ..
+        }) if error.is::<NotBegun>() => (error.to_string(), CommandsRan::No),
+        Ok(outcome) => {
+            return conclude(node, &slot, fence, ended(&outcome, &record)).await;
+        }
+        Err(error) => (
+            format!("{:#}", anyhow::Error::from(error)),
+            CommandsRan::MaybeSo,
+        ),
     };
+    let build = &fence.build;
+    node.outcomes.forget(build.uuid);
+    if let Err(error) = node.store.give_up(&fence, &reason, ran).await {
+        tracing::warn!("build {build} is left to its lease: {error:#}");
+    }
+}
+
+/// Writes the outcome of a build that takes nothing of this machine any more.
+async fn conclude(node: &Node, slot: &Slot<'_>, fence: Fence, ended: Ended) {
+    slot.over();
+    let build = fence.build.clone();
+    let status = ended.status.name();
+    let pending = Pending { fence, ended };
     if let Err(error) = node.outcomes.keep(&pending) {
         tracing::warn!("cannot keep the outcome of build {build}: {error}");
     }
-    slot.over();
-    deliver(&node, pending).await;
-    tracing::info!(build.id = %build, "build {build} {}", status.name());
+    deliver(node, pending).await;
+    tracing::info!(build.id = %build, "build {build} {status}");
 }
 
 /// How far a build is.
@@ -238,7 +307,7 @@ fn group(detailed: &DetailedReport) -> (String, Value) {
 }
 
 /// Writes an outcome, however long the store is away. Nobody wants it if the lease is another's.
-async fn deliver(node: &Node, pending: Pending) {
+pub(super) async fn deliver(node: &Node, pending: Pending) {
     let Pending { fence, ended } = pending;
     let mut pause = Duration::from_secs(1);
     loop {
@@ -259,38 +328,4 @@ async fn deliver(node: &Node, pending: Pending) {
         }
     }
     node.outcomes.forget(fence.build.uuid);
-}
-
-/// Takes up what the worker before has left: outcomes that the store does not have yet, and leases.
-pub(super) async fn take_up(node: &Arc<Node>, builds: &mut JoinSet<()>) {
-    let kept = node.outcomes.all().unwrap_or_else(|error| {
-        tracing::warn!("cannot look for outcomes that were not written: {error}");
-        Vec::new()
-    });
-    let over: Vec<Fence> = kept.iter().map(|pending| pending.fence.clone()).collect();
-    for pending in kept {
-        let node = Arc::clone(node);
-        builds.spawn(async move { deliver(&node, pending).await });
-    }
-    let life = node.tools.config.worker.lease();
-    let held = match node.store.heartbeat(&node.description(), &over, life).await {
-        Ok(held) => held,
-        Err(error) => {
-            // They run out, and are dealt with as those of any lost worker.
-            tracing::warn!("cannot ask for the leases of the worker before: {error:#}");
-            return;
-        }
-    };
-    for lease in held {
-        if over.contains(&lease.fence) {
-            continue;
-        }
-        let done = node
-            .store
-            .give_up(&lease.fence, "its agent was restarted")
-            .await;
-        if let Err(error) = done {
-            tracing::warn!("a build of the worker before is left to its lease: {error:#}");
-        }
-    }
 }

@@ -7,7 +7,7 @@ use super::lanes::{self, Lane};
 use super::{builds, reports, resources, retry};
 use crate::model::{PhaseContext, Status};
 use crate::store::database::{Session, Topic, Value};
-use crate::store::{Ended, Fence, Kind, StoreError};
+use crate::store::{CommandsRan, Ended, Fence, Kind, StoreError};
 
 const MARK: &str = "
 UPDATE queue SET has_started = CASE WHEN $4 = 1 THEN 1 ELSE has_started END
@@ -101,12 +101,14 @@ pub(super) async fn give_up(
     session: &mut dyn Session,
     fence: &Fence,
     reason: &str,
+    ran: CommandsRan,
 ) -> Result<(), StoreError> {
     let project = fence.build.project.to_string();
     lanes::hold(session, &project).await?;
     let has_started = session.row(HAS_STARTED, &key(fence)).await?;
     let has_started = has_started.ok_or_else(|| lost(fence))?.is()?;
-    if has_started || fence.attempt >= ATTEMPTS {
+    let may_have_run = has_started && ran == CommandsRan::MaybeSo;
+    if may_have_run || fence.attempt >= ATTEMPTS {
         end_without_agent(session, fence, reason).await
     } else {
         wait_again(session, fence).await
