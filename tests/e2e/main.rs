@@ -6,6 +6,7 @@ mod aws_role;
 mod aws_secrets;
 mod bad_input;
 mod cache;
+mod chaos;
 mod choices;
 mod command_line;
 mod concurrency;

@@ -7,7 +7,7 @@ use agent::store::{NewBuild, StoredBuild};
 use nix::sys::signal::Signal;
 use serde_json::json;
 use tests::stores::{Engine, TestStore, build, request};
-use tests::{Project, Running};
+use tests::{Project, Running, engine};
 
 /// A worker with room for many builds, and the store it works for.
 struct Site {
@@ -167,6 +167,27 @@ async fn a_worker_that_drains_ends_its_builds_and_takes_no_others() {
     assert_eq!(site.test.ended(&second.id).await.status, "SUCCEEDED");
     next.signal(Signal::SIGTERM);
     next.finish();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_build_goes_on_while_its_worker_is_replaced() {
+    for ways in [&[Signal::SIGKILL][..], &[Signal::SIGTERM, Signal::SIGTERM]] {
+        let site = Site::new(Engine::Sqlite).await;
+        let worker = site.start();
+        let build = site.submit(&["sleep 4", "true"]).await;
+        site.test.until(&build.id, runs).await;
+        for signal in ways {
+            worker.signal(*signal);
+        }
+        worker.finish();
+        let next = site.start();
+        let ended = site.test.ended(&build.id).await;
+        assert_eq!(ended.status, "SUCCEEDED", "{ways:?}: {}", ended.record);
+        next.signal(Signal::SIGTERM);
+        assert_eq!(next.finish().exit_code, Some(0));
+        let left = engine::containers_of(&site.project.data_directory());
+        assert!(left.is_empty(), "{left:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use executor::protocol::spool::{Body, Position, Record};
 use jiff::Timestamp;
+use tokio_util::sync::CancellationToken;
 
 use super::chronicle::{Chronicle, ChronicleError, Entry};
 use super::learnt::{Ended, Learnt};
@@ -235,6 +236,7 @@ impl<'a> Journal<'a> {
             chronicle.add(&entry)?;
         }
         self.learnt.learn(entry);
+        self.sink.phases(self.learnt.phases.so_far());
         Ok(())
     }
 
@@ -268,6 +270,13 @@ impl<'a> Journal<'a> {
     pub(super) async fn read_to_the_end(&mut self, death: Abort) -> Result<(), Abort> {
         self.drain().await?;
         if self.has_ended() { Ok(()) } else { Err(death) }
+    }
+
+    /// Says that commands of the build follow, and waits until they may.
+    pub(super) async fn commands_follow(&mut self, stop: &CancellationToken) -> Result<(), Abort> {
+        self.sink.phases(self.learnt.phases.so_far());
+        let told = stop.run_until_cancelled(self.sink.commands_follow()).await;
+        told.ok_or(Abort::Stopped)
     }
 
     /// Whether the executor is through.

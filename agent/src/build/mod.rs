@@ -55,7 +55,7 @@ use journal::Journal;
 pub use pause::{FindError, PausedBuild, ResumeError};
 use premises::Premises;
 pub(crate) use provision::remove_as_root;
-pub use recover::{NotBegun, RecoverError, is_recoverable, recover};
+pub use recover::{NotBegun, RecoverError, is_recoverable, kept_request, recover};
 pub use resolve::{RejectedBuildspec, ResolveError};
 
 /// What the steps need of the world, chosen once.
@@ -196,6 +196,7 @@ async fn steps(
     };
     let plan = plan::of(request, &buildspec, &checkout, given);
     kept::keep_order(directory, &buildspec, &plan)?;
+    journal.commands_follow(stop).await?;
     tokio::select! {
         ended = execute::run(&container, &plan, journal, stop) => ended?,
         never = Box::pin(role_credentials::renew(&container, &aws, expires)) => match never {},

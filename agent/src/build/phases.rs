@@ -21,6 +21,11 @@ impl Phases {
         phases
     }
 
+    /// The phases entered so far.
+    pub(super) fn so_far(&self) -> &[BuildPhase] {
+        &self.entered
+    }
+
     /// No phase at all.
     pub(super) fn none() -> Self {
         Self {

@@ -61,6 +61,12 @@ struct TakenUp<'a> {
 #[error("the agent died before the first command of the build; start it again")]
 pub struct NotBegun;
 
+/// What a build was asked to be, as its directory keeps it: without plain values of variables. `None` if
+/// it does not, or cannot be read.
+pub fn kept_request(directory: &BuildDirectory) -> Option<BuildRequest> {
+    kept::request(directory).ok().flatten()
+}
+
 /// Whether a build can be taken up: its directory says enough of it. Nothing is changed.
 pub fn is_recoverable(directory: &BuildDirectory) -> bool {
     let known = matches!(kept::request(directory), Ok(Some(_)));

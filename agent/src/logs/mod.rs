@@ -10,9 +10,10 @@ mod s3;
 mod spool;
 mod terminal;
 
+use async_trait::async_trait;
 use executor::protocol::Event;
 
-use crate::model::Build;
+use crate::model::{Build, BuildPhase};
 
 pub use cloudwatch::{CloudWatchShipper, LogStream};
 pub use delivery::{Delivered, Delivery, DeliveryError};
@@ -24,12 +25,20 @@ pub use spool::{Mark, ReaderName, Spool, SpoolReader};
 pub use terminal::{JsonSink, NoSink, TextSink};
 
 /// A place to which a build's log goes, record by record, in order.
+#[async_trait]
 pub trait LogSink: Send + Sync {
     /// Takes log bytes; a call may end anywhere in a line. `time_micros` counts from 1970 UTC.
     fn log(&mut self, time_micros: u64, bytes: &[u8]) -> std::io::Result<()>;
 
     /// Takes a lifecycle event.
     fn event(&mut self, time_micros: u64, event: &Event) -> std::io::Result<()>;
+
+    /// Hears of the phases so far whenever one of them has changed.
+    fn phases(&mut self, _phases: &[BuildPhase]) {}
+
+    /// Hears that commands of the build follow. None runs before it returns; whoever has to write down
+    /// first that they may have run does it here. May be dropped when the build is stopped meanwhile.
+    async fn commands_follow(&mut self) {}
 
     /// Takes the finished build, after which nothing comes.
     fn finished(&mut self, build: &Build) -> std::io::Result<()>;

@@ -176,15 +176,11 @@ impl Overrides {
     }
 
     /// Members that are given although this program does not carry them out. A build that asks for
-    /// one is refused: running it otherwise than asked would be worse.
+    /// one is refused: running it otherwise than asked would be worse. Where and how often a build runs
+    /// is the store's to decide, and nothing to a single run.
     pub fn refuse_unsupported(&self) -> Result<(), OverridesError> {
         let not_yet = "";
         let members: &[(&'static str, bool, &'static str)] = &[
-            (
-                "autoRetryLimitOverride",
-                self.auto_retry_limit.is_some(),
-                not_yet,
-            ),
             (
                 "buildStatusConfigOverride",
                 self.build_status_config.is_some(),
@@ -192,7 +188,6 @@ impl Overrides {
             ),
             ("cacheOverride", self.is_cached_in_s3(), " with S3"),
             ("certificateOverride", self.certificate.is_some(), not_yet),
-            ("fleetOverride", self.fleet.is_some(), not_yet),
             (
                 "hostKernelOverride",
                 self.host_kernel.is_some(),

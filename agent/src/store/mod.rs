@@ -24,8 +24,8 @@ pub use build::{
 pub use database::Changes;
 pub use error::StoreError;
 pub use queue::{
-    AgentDescription, Answer, Ended, Fence, HeldLease, Lease, Needs, Offer, Resources, Sweep,
-    Waiting, Why,
+    AgentDescription, Answer, CommandsRan, Ended, Fence, HeldLease, Lease, Needs, Offer, Resources,
+    Sweep, Waiting, Why,
 };
 pub use report::{NewReport, ReportFilter, StoredReport};
 pub use resource::{Kind, Order, Page, PageRequest, Resource, ResourceSort};
@@ -150,7 +150,12 @@ pub trait Store: std::fmt::Debug + Send + Sync {
 
     /// Gives a lease up. If no command had started, the build waits again at its old place; otherwise
     /// nobody knows what it did, and it ends as `FAULT` for this reason.
-    async fn give_up(&self, fence: &Fence, reason: &str) -> Result<(), StoreError>;
+    async fn give_up(
+        &self,
+        fence: &Fence,
+        reason: &str,
+        ran: CommandsRan,
+    ) -> Result<(), StoreError>;
 
     /// What time does: queued builds whose time is up end as `TIMED_OUT`; builds of lost agents wait
     /// again if no command had started, and end as `FAULT` otherwise; old tokens are forgotten.

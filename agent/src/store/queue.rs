@@ -193,6 +193,15 @@ pub struct HeldLease {
     pub has_started: bool,
 }
 
+/// Whether commands of a build have run that its agent gives up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CommandsRan {
+    /// None has, for certain.
+    No,
+    /// What was written down of its progress decides.
+    MaybeSo,
+}
+
 /// The outcome of a build.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Ended {

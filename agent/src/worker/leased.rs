@@ -1,21 +1,29 @@
 //! One leased build: run here, its progress and its outcome written to the store.
 
+use std::future::pending;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use executor::protocol::Event;
 use serde_json::{Value, json};
 use tokio::sync::watch;
-use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use super::Node;
 use super::outcomes::{Outcomes, Pending};
-use crate::build::{self, Outcome, Tools};
+use super::running::Slot;
+use crate::build::{self, Abort, NotBegun, Outcome, Tools};
+use crate::data_directory::BuildDirectory;
 use crate::logs::{KeptLog, KeptLogs, LogSink};
-use crate::model::{Build, BuildRequest, DetailedReport, PhaseType};
-use crate::store::{Ended, Fence, Lease, NewReport, StoreError};
+use crate::model::{Build, BuildPhase, BuildRequest, DetailedReport};
+use crate::store::{
+    CommandsRan, Ended, Fence, Lease, Needs, NewReport, Resources, StoreError, StoredBuild,
+};
+
+/// Time between two attempts at writing down how far a build is.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// The longest time between two attempts at writing an outcome.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
@@ -37,8 +45,50 @@ pub(super) async fn run(node: Arc<Node>, lease: Lease) {
     while node.running.has(build.uuid) {
         sleep(LOOK_AGAIN).await;
     }
+    let kept = keep_log(&node.tools, &request);
+    let way = Way::FromTheStart(Box::new(request));
+    bring_to_its_end(&node, fence, (resources, record, kept), way).await;
+}
+
+/// Brings a build of the worker before to its end, from its directory.
+pub(super) async fn go_on(node: Arc<Node>, fence: Fence, directory: BuildDirectory) {
+    let build = &fence.build;
+    let known = node.store.builds(std::slice::from_ref(build)).await;
+    let known = known.ok().and_then(|mut builds| builds.pop());
+    let Some(StoredBuild {
+        request, record, ..
+    }) = known
+    else {
+        tracing::warn!("the store does not say what build {build} is: it is left to its lease");
+        return;
+    };
+    let share = node.agent.share(&Needs::of(&request));
+    let share = share.unwrap_or(Resources::NONE);
+    tracing::info!(build.id = %build, "build {build}, attempt {}, is taken up", fence.attempt);
+    let kept = keep_log(&node.tools, &request);
+    let way = Way::FromWhereItWasLeft(directory);
+    bring_to_its_end(&node, fence, (share, record, kept), way).await;
+}
+
+/// How a build gets to its end.
+enum Way {
+    /// Nothing of it has been done.
+    FromTheStart(Box<BuildRequest>),
+    /// A worker before has left it.
+    FromWhereItWasLeft(BuildDirectory),
+}
+
+/// Brings a build to its end, tells the store how far it is, and writes its outcome. One of which
+/// nothing has run is given back.
+async fn bring_to_its_end(
+    node: &Node,
+    fence: Fence,
+    (resources, record, kept): (Resources, Value, Option<KeptLog>),
+    way: Way,
+) {
     let slot = node.running.enter(&fence, resources);
     let (course, told) = watch::channel(Course::default());
+    let (permit, permitted) = watch::channel(false);
     let running = async {
         let mut sink = Reporter {
             fence: &fence,
@@ -46,50 +96,87 @@ pub(super) async fn run(node: Arc<Node>, lease: Lease) {
             outcomes: &node.outcomes,
             // Goes with the sink, and so ends the telling.
             course,
-            kept: keep_log(&node.tools, &request),
+            permitted,
+            kept,
         };
-        build::run(&request, &node.tools, &mut sink, &slot.stop).await
+        match way {
+            Way::FromTheStart(request) => {
+                Ok(build::run(&request, &node.tools, &mut sink, &slot.stop).await)
+            }
+            Way::FromWhereItWasLeft(directory) => {
+                build::recover(directory, &node.tools, &mut sink, &slot.stop).await
+            }
+        }
     };
-    let telling = tell(&node, &fence, &record, told);
+    let telling = tell(node, &fence, &record, (told, permit));
     let (outcome, ()) = tokio::join!(running, telling);
-    let status = outcome.build.build_status;
-    let pending = Pending {
-        ended: ended(&outcome, &record),
-        fence: fence.clone(),
+    let (reason, ran) = match outcome {
+        Ok(Outcome {
+            abort: Some(Abort::Fault(error)),
+            ..
+        }) if error.is::<NotBegun>() => (error.to_string(), CommandsRan::No),
+        Ok(outcome) => {
+            return conclude(node, &slot, fence, ended(&outcome, &record)).await;
+        }
+        Err(error) => (
+            format!("{:#}", anyhow::Error::from(error)),
+            CommandsRan::MaybeSo,
+        ),
     };
+    let build = &fence.build;
+    node.outcomes.forget(build.uuid);
+    if let Err(error) = node.store.give_up(&fence, &reason, ran).await {
+        tracing::warn!("build {build} is left to its lease: {error:#}");
+    }
+}
+
+/// Writes the outcome of a build that takes nothing of this machine any more.
+async fn conclude(node: &Node, slot: &Slot<'_>, fence: Fence, ended: Ended) {
+    slot.over();
+    let build = fence.build.clone();
+    let status = ended.status.name();
+    let pending = Pending { fence, ended };
     if let Err(error) = node.outcomes.keep(&pending) {
         tracing::warn!("cannot keep the outcome of build {build}: {error}");
     }
-    slot.over();
-    deliver(&node, pending).await;
-    tracing::info!(build.id = %build, "build {build} {}", status.name());
+    deliver(node, pending).await;
+    tracing::info!(build.id = %build, "build {build} {status}");
 }
 
 /// How far a build is.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 struct Course {
-    phase: Option<PhaseType>,
+    phases: Vec<BuildPhase>,
     has_started: bool,
 }
 
 /// Writes down how far the build is. Steps that follow each other faster than the store writes become
-/// one. Whatever fails here shows in the outcome too.
-async fn tell(node: &Node, fence: &Fence, record: &Value, mut course: watch::Receiver<Course>) {
-    loop {
+/// one. Commands are permitted once it is written that they may have run: from then on the build does not
+/// run again elsewhere. While the store is away, builds wait there.
+async fn tell(
+    node: &Node,
+    fence: &Fence,
+    record: &Value,
+    (mut course, permit): (watch::Receiver<Course>, watch::Sender<bool>),
+) {
+    while course.changed().await.is_ok() {
         let step = course.borrow_and_update().clone();
-        let phase = step.phase.unwrap_or(PhaseType::Provisioning);
-        let mut record = record.clone();
-        record["currentPhase"] = phase.name().into();
-        match node.store.progress(fence, record, step.has_started).await {
+        let told = with_phases(record.clone(), record, &json!(step.phases));
+        match node.store.progress(fence, told, step.has_started).await {
+            Ok(()) if step.has_started => drop(permit.send_replace(true)),
             Ok(()) => {}
             // The heartbeat learns of it too, and stops the build.
             Err(StoreError::LeaseLost { .. }) => return,
-            Err(error) => tracing::warn!(
-                "the store does not hear how far build {} is: {error:#}",
-                fence.build
-            ),
+            Err(error) => {
+                tracing::warn!(
+                    "the store does not hear how far build {} is: {error:#}",
+                    fence.build
+                );
+                sleep(PAUSE).await;
+                course.mark_changed();
+            }
         }
-        if course.changed().await.is_err() {
+        if course.has_changed().is_err() {
             return;
         }
     }
@@ -101,6 +188,7 @@ struct Reporter<'a> {
     record: &'a Value,
     outcomes: &'a Outcomes,
     course: watch::Sender<Course>,
+    permitted: watch::Receiver<bool>,
     /// Where the log is kept for later readers.
     kept: Option<KeptLog>,
 }
@@ -127,31 +215,33 @@ impl Reporter<'_> {
     }
 }
 
+#[async_trait]
 impl LogSink for Reporter<'_> {
     fn log(&mut self, time_micros: u64, bytes: &[u8]) -> io::Result<()> {
         self.keep(|kept| kept.log(time_micros, bytes));
         Ok(())
     }
 
-    fn event(&mut self, _time_micros: u64, event: &Event) -> io::Result<()> {
-        let phase = match event {
-            Event::PhaseStarted { phase } | Event::CommandStarted { phase, .. } => {
-                Some((*phase).into())
-            }
-            _ => None,
-        };
-        let step = Course {
-            phase,
-            has_started: true,
-        };
-        if phase.is_some() {
-            self.course.send_if_modified(|course| {
-                let changes = *course != step;
-                *course = step;
-                changes
-            });
-        }
+    fn event(&mut self, _time_micros: u64, _event: &Event) -> io::Result<()> {
         Ok(())
+    }
+
+    fn phases(&mut self, phases: &[BuildPhase]) {
+        self.course.send_if_modified(|course| {
+            let changes = course.phases != phases;
+            course.phases = phases.to_vec();
+            changes
+        });
+    }
+
+    async fn commands_follow(&mut self) {
+        self.course.send_modify(|course| course.has_started = true);
+        let permitted = self.permitted.wait_for(|permitted| *permitted);
+        let is_permitted = permitted.await.is_ok();
+        if !is_permitted {
+            // The lease is lost: nothing of the build runs any more, and it is about to be stopped.
+            pending::<()>().await;
+        }
     }
 
     fn finished(&mut self, build: &Build) -> io::Result<()> {
@@ -181,24 +271,32 @@ fn ended(outcome: &Outcome, record: &Value) -> Ended {
     }
 }
 
-/// The record of a build that is over. The time before its lease is what the store wrote down.
+/// The record of a build that is over.
 fn final_record(build: &Build, before: &Value) -> Value {
     let mut record = json!(build);
     record["startTime"] = before["startTime"].clone();
-    record["currentPhase"] = "COMPLETED".into();
     if let Some(config) = before.get("autoRetryConfig") {
         record["autoRetryConfig"] = config.clone();
     }
-    let began = before["phases"][1]["startTime"].clone();
-    if let Some(phases) = record["phases"].as_array_mut()
-        && let [submitted, queued, ..] = phases.as_mut_slice()
-    {
+    let phases = record["phases"].clone();
+    with_phases(record, before, &phases)
+}
+
+/// Puts the phases of a build into its record. The time before its lease is what the store wrote down.
+fn with_phases(mut record: Value, before: &Value, phases: &Value) -> Value {
+    let mut phases = phases.as_array().cloned().unwrap_or_default();
+    if let [submitted, queued, ..] = phases.as_mut_slice() {
         *submitted = before["phases"][0].clone();
+        let began = before["phases"][1]["startTime"].clone();
         let waited = queued["endTime"].as_f64().zip(began.as_f64());
-        let waited = waited.map_or(0.0, |(end, start)| (end - start).max(0.0).trunc());
+        let waited = waited.map_or(0.0, |(end, start)| (end - start).max(0.0));
         queued["startTime"] = began;
         queued["durationInSeconds"] = json!(whole(waited));
     }
+    if let Some(phase) = phases.last() {
+        record["currentPhase"] = phase["phaseType"].clone();
+    }
+    record["phases"] = phases.into();
     record
 }
 
@@ -238,7 +336,7 @@ fn group(detailed: &DetailedReport) -> (String, Value) {
 }
 
 /// Writes an outcome, however long the store is away. Nobody wants it if the lease is another's.
-async fn deliver(node: &Node, pending: Pending) {
+pub(super) async fn deliver(node: &Node, pending: Pending) {
     let Pending { fence, ended } = pending;
     let mut pause = Duration::from_secs(1);
     loop {
@@ -259,38 +357,4 @@ async fn deliver(node: &Node, pending: Pending) {
         }
     }
     node.outcomes.forget(fence.build.uuid);
-}
-
-/// Takes up what the worker before has left: outcomes that the store does not have yet, and leases.
-pub(super) async fn take_up(node: &Arc<Node>, builds: &mut JoinSet<()>) {
-    let kept = node.outcomes.all().unwrap_or_else(|error| {
-        tracing::warn!("cannot look for outcomes that were not written: {error}");
-        Vec::new()
-    });
-    let over: Vec<Fence> = kept.iter().map(|pending| pending.fence.clone()).collect();
-    for pending in kept {
-        let node = Arc::clone(node);
-        builds.spawn(async move { deliver(&node, pending).await });
-    }
-    let life = node.tools.config.worker.lease();
-    let held = match node.store.heartbeat(&node.description(), &over, life).await {
-        Ok(held) => held,
-        Err(error) => {
-            // They run out, and are dealt with as those of any lost worker.
-            tracing::warn!("cannot ask for the leases of the worker before: {error:#}");
-            return;
-        }
-    };
-    for lease in held {
-        if over.contains(&lease.fence) {
-            continue;
-        }
-        let done = node
-            .store
-            .give_up(&lease.fence, "its agent was restarted")
-            .await;
-        if let Err(error) = done {
-            tracing::warn!("a build of the worker before is left to its lease: {error:#}");
-        }
-    }
 }

@@ -11,6 +11,7 @@ mod machine;
 mod outcomes;
 pub mod recovery;
 mod running;
+mod taking_up;
 mod watching;
 
 use std::sync::Arc;
@@ -106,7 +107,7 @@ impl Worker {
         let mut builds = JoinSet::new();
         // What runs again needs the place of what was left.
         watching::clean(node).await;
-        leased::take_up(node, &mut builds).await;
+        taking_up::take_up(node, &mut builds).await;
         let mut around = JoinSet::new();
         around.spawn(watching::heartbeat(Arc::clone(node)));
         around.spawn(watching::stops(Arc::clone(node)));

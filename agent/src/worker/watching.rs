@@ -91,9 +91,16 @@ pub(super) async fn clean(node: &Node) {
 
 async fn try_to_clean(node: &Node) -> anyhow::Result<()> {
     for leftover in leftovers::leftovers(&node.tools).await? {
+        if leftover.is_awaited() {
+            continue;
+        }
         let build = leftover.build;
         leftovers::remove(&leftover, &node.tools, &node.tools.config.image).await?;
         tracing::info!("removed what was left of build {build}");
+    }
+    leftovers::discard_excess(&node.tools)?;
+    for trash in node.tools.cache.trash()? {
+        leftovers::remove_trash(&trash, &node.tools, &node.tools.config.image).await?;
     }
     Ok(())
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use agent::model::Status;
-use agent::store::{IdempotencyToken, Operation, Store};
+use agent::store::{CommandsRan, IdempotencyToken, Operation, Store};
 use tests::stores::{TestStore, build, offer};
 use tokio::task::JoinSet;
 
@@ -124,7 +124,10 @@ async fn run_one(store: &dyn Store, number: u32, running: &AtomicI64) -> bool {
     tokio::task::yield_now().await;
     running.fetch_sub(1, Ordering::SeqCst);
     if number % 2 == 1 && lease.fence.attempt == 1 {
-        store.give_up(&lease.fence, "why").await.unwrap();
+        store
+            .give_up(&lease.fence, "why", CommandsRan::MaybeSo)
+            .await
+            .unwrap();
         return false;
     }
     let outcome = ended(Status::Succeeded);

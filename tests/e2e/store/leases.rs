@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use agent::model::Status;
-use agent::store::{Fence, NewBuild, StoreError, Sweep};
+use agent::store::{CommandsRan, Fence, NewBuild, StoreError, Sweep};
 use serde_json::json;
 use tests::stores::{LIFE, TestStore, agent, build, request};
 
@@ -15,6 +15,7 @@ promises!(
     a_heartbeat_does_not_keep_what_is_not_run,
     a_build_whose_agent_was_lost_before_a_command_runs_elsewhere,
     a_build_whose_agent_was_lost_after_a_command_ends_as_fault,
+    a_build_of_which_nothing_ran_for_certain_runs_again,
     a_build_that_loses_every_agent_is_given_up,
     an_old_attempt_writes_nothing,
     a_build_that_is_to_stop_does_not_run_again,
@@ -133,6 +134,20 @@ async fn a_build_whose_agent_was_lost_after_a_command_ends_as_fault(test: &TestS
     assert_eq!(test.build(&id).await.status, "FAULT");
 }
 
+async fn a_build_of_which_nothing_ran_for_certain_runs_again(test: &TestStore) {
+    test.submit("demo").await;
+    let first = test.lease("one").await.unwrap();
+    let written = test.store.progress(&first.fence, first.record, true).await;
+    written.unwrap();
+    let given = test
+        .store
+        .give_up(&first.fence, "why", CommandsRan::No)
+        .await;
+    given.unwrap();
+    let second = test.lease("two").await.unwrap();
+    assert_eq!(second.fence.build, first.fence.build);
+}
+
 async fn a_build_that_loses_every_agent_is_given_up(test: &TestStore) {
     let id = test.submit("demo").await.id;
     for attempt in 1..=3 {
@@ -163,7 +178,7 @@ async fn an_old_attempt_writes_nothing(test: &TestStore) {
         );
         let finish = test.store.finish(fence, ended(Status::Succeeded));
         assert!(matches!(finish.await, Err(StoreError::LeaseLost { .. })));
-        let release = test.store.give_up(fence, "why");
+        let release = test.store.give_up(fence, "why", CommandsRan::MaybeSo);
         assert!(matches!(release.await, Err(StoreError::LeaseLost { .. })));
     }
     assert_eq!(test.build(&id).await, before);
@@ -177,7 +192,10 @@ async fn a_build_that_is_to_stop_does_not_run_again(test: &TestStore) {
     let id = test.submit("demo").await.id;
     let lease = test.lease("one").await.unwrap();
     test.store.stop(&id).await.unwrap();
-    test.store.give_up(&lease.fence, "why").await.unwrap();
+    test.store
+        .give_up(&lease.fence, "why", CommandsRan::MaybeSo)
+        .await
+        .unwrap();
     assert_eq!(test.build(&id).await.status, "STOPPED");
     assert_eq!(test.lease("one").await, None);
 }

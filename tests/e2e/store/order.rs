@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use agent::model::{EnvironmentType, Status};
-use agent::store::{Kind, NewBuild, Offer, StoredBuild};
+use agent::store::{CommandsRan, Kind, NewBuild, Offer, StoredBuild};
 use serde_json::json;
 use tests::stores::{PATIENCE, TestStore, build, offer, request, resources};
 
@@ -100,7 +100,10 @@ async fn a_limit_holds_builds_back_until_one_ends(test: &TestStore) {
     let third = test.lease("one").await.unwrap();
     assert_eq!(test.lease("one").await, None);
     // A build that waits again keeps its place.
-    test.store.give_up(&second.fence, "why").await.unwrap();
+    test.store
+        .give_up(&second.fence, "why", CommandsRan::MaybeSo)
+        .await
+        .unwrap();
     let again = test.lease("one").await.unwrap();
     assert_eq!(again.fence.build, second.fence.build);
     assert_eq!(again.fence.attempt, 2);

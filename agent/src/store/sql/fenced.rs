@@ -3,10 +3,11 @@
 
 use serde_json::Value as Json;
 
-use super::{builds, lanes, reports, resources, retry};
+use super::lanes::{self, Lane};
+use super::{builds, reports, resources, retry};
 use crate::model::{PhaseContext, Status};
 use crate::store::database::{Session, Topic, Value};
-use crate::store::{Ended, Fence, Kind, StoreError};
+use crate::store::{CommandsRan, Ended, Fence, Kind, StoreError};
 
 const MARK: &str = "
 UPDATE queue SET has_started = CASE WHEN $4 = 1 THEN 1 ELSE has_started END
@@ -71,7 +72,7 @@ pub(super) async fn finish(
     ended: Ended,
 ) -> Result<(), StoreError> {
     let project = fence.build.project.to_string();
-    lanes::hold(session, &project).await?;
+    let lane = lanes::hold(session, &project).await?;
     let left = session.row(LEAVE, &key(fence)).await?;
     let priority = left.ok_or_else(|| lost(fence))?.integer()?;
     let values = [
@@ -86,8 +87,13 @@ pub(super) async fn finish(
     for report in &ended.reports {
         reports::insert(session, &fence.build, report).await?;
     }
-    retry::follow(session, &fence.build, priority).await?;
-    lanes::fill(session, &project).await
+    if retry::may_follow(ended.status) {
+        retry::follow(session, &fence.build, priority).await?;
+    }
+    match lane {
+        Lane::Limited => lanes::fill(session, &project).await,
+        Lane::Free => Ok(()),
+    }
 }
 
 /// Gives a lease up for a reason.
@@ -95,12 +101,14 @@ pub(super) async fn give_up(
     session: &mut dyn Session,
     fence: &Fence,
     reason: &str,
+    ran: CommandsRan,
 ) -> Result<(), StoreError> {
     let project = fence.build.project.to_string();
     lanes::hold(session, &project).await?;
     let has_started = session.row(HAS_STARTED, &key(fence)).await?;
     let has_started = has_started.ok_or_else(|| lost(fence))?.is()?;
-    if has_started || fence.attempt >= ATTEMPTS {
+    let may_have_run = has_started && ran == CommandsRan::MaybeSo;
+    if may_have_run || fence.attempt >= ATTEMPTS {
         end_without_agent(session, fence, reason).await
     } else {
         wait_again(session, fence).await

@@ -118,13 +118,22 @@ pub(super) async fn limit(
     }
 }
 
-/// Holds the lane if it has a limit, before anything of it is changed in the queue. Without a limit
-/// nothing depends on what others do in the lane.
-pub(super) async fn hold(session: &mut dyn Session, project: &str) -> Result<(), StoreError> {
-    if session.row(IS_LIMITED, &[project.into()]).await?.is_some() {
-        session.row(LOCK, &[project.into()]).await?;
+/// Whether a lane has a limit, and so has to be filled when a place in it comes free.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Lane {
+    /// It has one.
+    Limited,
+    /// Nothing depends on what others do in it.
+    Free,
+}
+
+/// Holds the lane if it has a limit, before anything of it is changed in the queue.
+pub(super) async fn hold(session: &mut dyn Session, project: &str) -> Result<Lane, StoreError> {
+    if session.row(IS_LIMITED, &[project.into()]).await?.is_none() {
+        return Ok(Lane::Free);
     }
-    Ok(())
+    session.row(LOCK, &[project.into()]).await?;
+    Ok(Lane::Limited)
 }
 
 /// Makes as many builds of a lane ready as its limit allows, the first ones in order.

@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 
 use super::{builds, millis};
-use crate::store::database::{Session, Twin};
+use crate::store::database::{Row, Session, Twin};
 use crate::store::{Fence, Lease, Needs, Offer, Resources, StoreError};
 
 const CLASSES: &str =
@@ -23,17 +23,17 @@ UPDATE queue SET agent = $2, attempt = attempt + 1, has_started = 0,
 WHERE build = (
     SELECT build FROM queue WHERE class = $1 AND agent IS NULL AND is_ready = 1
     ORDER BY priority DESC, turn, submitted_at LIMIT 1)
-RETURNING build, project, attempt",
+RETURNING build, project, attempt,
+    (SELECT request FROM builds WHERE id = build), (SELECT record FROM builds WHERE id = build)",
     postgres: "
 UPDATE queue SET agent = $2, attempt = attempt + 1, has_started = 0,
     leased_at = (SELECT now FROM clock), expires_at = (SELECT now FROM clock) + $3
 WHERE build = (
     SELECT build FROM queue WHERE class = $1 AND agent IS NULL AND is_ready = 1
     ORDER BY priority DESC, turn, submitted_at LIMIT 1 FOR UPDATE SKIP LOCKED)
-RETURNING build, project, attempt",
+RETURNING build, project, attempt,
+    (SELECT request FROM builds WHERE id = build), (SELECT record FROM builds WHERE id = build)",
 };
-
-const DOCUMENTS: &str = "SELECT request, record FROM builds WHERE id = $1";
 
 /// Its record cannot be closed: it may be what cannot be read.
 const DISCARD: &str =
@@ -90,15 +90,14 @@ pub(super) async fn next(
                 attempt: row.count()?,
                 agent: offer.agent.id.clone(),
             };
-            match lease(session, &fence, share).await {
+            match lease(&mut row, &fence, share) {
                 Ok(lease) => return Ok(Some(lease)),
                 // Whoever takes it next could not read it either, and all behind it would wait.
-                Err(error @ StoreError::Corrupt { .. }) => {
+                Err(error) => {
                     tracing::error!("build {} cannot be run: {error}", fence.build);
                     session.rows(DISCARD, &[fence.build.uuid.into()]).await?;
                     session.rows(LEAVE, &[fence.build.uuid.into()]).await?;
                 }
-                Err(error) => return Err(error),
             }
         }
     }
@@ -139,7 +138,7 @@ async fn in_order(
 /// All classes; there are as many as there are different needs.
 pub(super) async fn classes(session: &mut dyn Session) -> Result<Vec<Class>, StoreError> {
     let rows = session.rows(CLASSES, &[]).await?;
-    let class = |mut row: crate::store::database::Row| {
+    let class = |mut row: Row| {
         Ok(Class {
             id: row.text()?,
             needs: Needs {
@@ -166,17 +165,7 @@ async fn head(session: &mut dyn Session, class: &Class) -> Result<Option<Head>, 
     }))
 }
 
-async fn lease(
-    session: &mut dyn Session,
-    fence: &Fence,
-    resources: Resources,
-) -> Result<Lease, StoreError> {
-    let values = [fence.build.uuid.into()];
-    let row = session.row(DOCUMENTS, &values).await?;
-    let mut row = row.ok_or_else(|| StoreError::Corrupt {
-        what: "queue entry without a build",
-        value: fence.build.to_string(),
-    })?;
+fn lease(row: &mut Row, fence: &Fence, resources: Resources) -> Result<Lease, StoreError> {
     Ok(Lease {
         fence: fence.clone(),
         resources,

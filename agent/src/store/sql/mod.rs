@@ -23,9 +23,9 @@ use serde_json::Value as Json;
 
 use super::database::{Changes, Database, Postgres, Sqlite};
 use super::{
-    AgentDescription, Deletion, Ended, Fence, HeldLease, IdempotencyToken, Kind, Lease, NewBuild,
-    Offer, Page, PageRequest, ReportFilter, Resource, ResourceSort, Store, StoreError, StoredBuild,
-    StoredReport, Submission, Sweep, Why,
+    AgentDescription, CommandsRan, Deletion, Ended, Fence, HeldLease, IdempotencyToken, Kind,
+    Lease, NewBuild, Offer, Page, PageRequest, ReportFilter, Resource, ResourceSort, Store,
+    StoreError, StoredBuild, StoredReport, Submission, Sweep, Why,
 };
 use crate::model::{BuildId, ProjectName};
 
@@ -203,8 +203,13 @@ impl<D: Database> Store for SqlStore<D> {
         written!(self, |session| fenced::finish(session, fence, ended))
     }
 
-    async fn give_up(&self, fence: &Fence, reason: &str) -> Result<(), StoreError> {
-        written!(self, |session| fenced::give_up(session, fence, reason))
+    async fn give_up(
+        &self,
+        fence: &Fence,
+        reason: &str,
+        ran: CommandsRan,
+    ) -> Result<(), StoreError> {
+        written!(self, |session| fenced::give_up(session, fence, reason, ran))
     }
 
     async fn sweep(&self) -> Result<Sweep, StoreError> {

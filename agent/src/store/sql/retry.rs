@@ -3,16 +3,18 @@
 use serde_json::{Value as Json, json};
 
 use super::{builds, submit};
-use crate::model::{BuildId, BuildRequest};
+use crate::model::{BuildId, BuildRequest, Status};
 use crate::store::database::Session;
 use crate::store::{AtLimit, NewBuild, StoreError, StoredBuild};
 
 const RECORD: &str = "UPDATE builds SET record = $2 WHERE id = $1";
 
-/// Statuses after which a build runs again; one that somebody stopped does not.
-const FAILED: [&str; 3] = ["FAILED", "FAULT", "TIMED_OUT"];
+/// Whether a build may run again after this status; one that somebody stopped does not.
+pub(super) fn may_follow(status: Status) -> bool {
+    matches!(status, Status::Failed | Status::Fault | Status::TimedOut)
+}
 
-/// Queues the next try of a build that has ended, if it failed and may be tried again. Both records name
+/// Queues the next try of a build that has failed, if there is one left. Both records name
 /// each other.
 pub(super) async fn follow(
     session: &mut dyn Session,
@@ -24,7 +26,7 @@ pub(super) async fn follow(
     };
     let limit = ended.request.auto_retry_limit;
     let number = number(&ended.record);
-    if number >= limit || !FAILED.contains(&ended.status.as_str()) {
+    if number >= limit {
         return Ok(());
     }
     let next = BuildRequest {

@@ -7,7 +7,7 @@
 use super::{builds, fenced, lanes};
 use crate::model::{BuildId, PhaseContext, Status};
 use crate::store::database::{Database, Session};
-use crate::store::{Fence, StoreError, Sweep};
+use crate::store::{CommandsRan, Fence, StoreError, Sweep};
 
 /// Builds dealt with at once; the rest is for the next time. While the database was down, no agent could
 /// give a sign of life: for a minute after its start, none is missed.
@@ -117,7 +117,7 @@ async fn lose(session: &mut dyn Session, fence: &Fence) -> Result<bool, StoreErr
         return Ok(false);
     }
     let reason = format!("agent {} gave no sign of life", fence.agent);
-    fenced::give_up(session, fence, &reason).await?;
+    fenced::give_up(session, fence, &reason, CommandsRan::MaybeSo).await?;
     Ok(true)
 }
 
