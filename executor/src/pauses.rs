@@ -172,7 +172,7 @@ impl Pauses {
         };
         // Before anybody learns of it.
         self.channel.tell_pause(&pause)?;
-        log.line(&headline(&pause, self.failure_grace()))?;
+        log.line(&headline(&pause, self.failure_grace().unwrap_or_default()))?;
         for line in &self.plan.invitation {
             log.line(line)?;
         }
@@ -212,14 +212,14 @@ fn fits(with: Continuation, place: &PausePlace) -> bool {
     }
 }
 
-fn headline(pause: &Pause, grace: Option<Duration>) -> String {
+fn headline(pause: &Pause, grace: Duration) -> String {
     let place = pause.place.describe();
-    match (pause.reason, grace) {
-        (PauseReason::Breakpoint, _) => format!("Paused at a breakpoint in {place}"),
-        (PauseReason::Failure, grace) => format!(
-            "Paused after the failure of {place}, for at most {}",
-            length(grace.unwrap_or_default())
-        ),
+    match pause.reason {
+        PauseReason::Breakpoint => format!("Paused at a breakpoint in {place}"),
+        PauseReason::Failure => {
+            let grace = length(grace);
+            format!("Paused after the failure of {place}, for at most {grace}")
+        }
     }
 }
 
@@ -246,10 +246,11 @@ fn farewell(pause: &Pause, with: Option<Continuation>) -> String {
     }
 }
 
-/// A length of time in the largest unit that divides it.
+/// A length of time in whole minutes where it has several.
 fn length(time: Duration) -> String {
     match time.as_secs() {
-        seconds if seconds % 60 == 0 => format!("{} minutes", seconds / 60),
+        1 => "1 second".to_owned(),
+        seconds if seconds % 60 == 0 && seconds > 60 => format!("{} minutes", seconds / 60),
         seconds => format!("{seconds} seconds"),
     }
 }
@@ -277,18 +278,15 @@ mod tests {
             place: PLACE,
         };
         assert_eq!(
-            headline(&pause(PauseReason::Breakpoint), None),
+            headline(&pause(PauseReason::Breakpoint), Duration::ZERO),
             "Paused at a breakpoint in command 2 of 3 of BUILD"
         );
-        let grace = |seconds| {
-            headline(
-                &pause(PauseReason::Failure),
-                Some(Duration::from_secs(seconds)),
-            )
-        };
+        let grace = |seconds| headline(&pause(PauseReason::Failure), Duration::from_secs(seconds));
         let failure = "Paused after the failure of command 2 of 3 of BUILD, for at most";
         assert_eq!(grace(1800), format!("{failure} 30 minutes"));
         assert_eq!(grace(90), format!("{failure} 90 seconds"));
+        assert_eq!(grace(60), format!("{failure} 60 seconds"));
+        assert_eq!(grace(1), format!("{failure} 1 second"));
     }
 
     #[test]

@@ -13,7 +13,8 @@ use std::time::Duration;
 
 use executor::protocol::{Exit, WindowSize};
 use nix::errno::Errno;
-use nix::sys::signal::SigSet;
+use nix::sys::signal::Signal::{SIGKILL, SIGSTOP};
+use nix::sys::signal::{self, SigHandler, SigSet, Signal};
 use nix::unistd::{self, Gid, Uid};
 
 nix::ioctl_read_bad!(fionread, libc::FIONREAD, libc::c_int);
@@ -127,6 +128,7 @@ pub(crate) fn spawn_in_terminal(mut command: Command, terminal: &OwnedFd) -> io:
         .stderr(terminal.try_clone()?);
     let take_terminal = || {
         unistd::setsid()?;
+        heed_signals()?;
         // SAFETY: the argument is a number: 0, not to steal the terminal of another session.
         unsafe { tiocsctty(libc::STDIN_FILENO, 0) }?;
         Ok(())
@@ -134,6 +136,18 @@ pub(crate) fn spawn_in_terminal(mut command: Command, terminal: &OwnedFd) -> io:
     // SAFETY: the closure makes system calls only; it allocates nothing and takes no lock.
     unsafe { command.pre_exec(take_terminal) };
     command.spawn()
+}
+
+/// Gives all signals their ordinary effect. An engine that was started with `nohup`, or in the
+/// background of a shell, ignores some of them, and a program that ignores a signal hands that on:
+/// a shell in a terminal could be neither hung up nor interrupted.
+fn heed_signals() -> io::Result<()> {
+    for signal in Signal::iterator().filter(|signal| !matches!(signal, SIGKILL | SIGSTOP)) {
+        // SAFETY: no handler of this process is replaced that could be needed: it becomes another
+        // program.
+        unsafe { signal::signal(signal, SigHandler::SigDfl) }?;
+    }
+    Ok(())
 }
 
 /// Changes the size of a terminal's window, of which its foreground processes are told.

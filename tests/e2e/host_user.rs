@@ -5,7 +5,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::Command;
 
-use tests::{Finished, Project, Running, program};
+use tests::{Finished, Project, Running, Terminal, program};
 
 /// A user id that nobody has; the agent needs no entry in /etc/passwd.
 const USER: u32 = 54321;
@@ -44,12 +44,34 @@ artifacts:
     );
 }
 
+#[test]
+fn a_member_of_the_docker_group_gets_inside_a_paused_build() {
+    let project = Project::new("{version: 0.2, phases: {build: {commands: ['false']}}}");
+    give(project.root(), USER);
+    let build = project.build_command(&["--keep-on-failure"]);
+    let mut running = Running::start(as_user(&project, &build));
+    running.wait_for("Paused after the failure");
+    let terminal = Terminal::start(&as_user(&project, &project.agent(&["attach"])));
+    terminal.type_keys("exit 3\r");
+    let (code, screen) = terminal.finish();
+    assert_eq!(code, Some(3), "{screen}");
+    let resume = project.agent(&["resume", "--give-up"]);
+    let resumed = Running::start(as_user(&project, &resume)).finish();
+    assert_eq!(resumed.exit_code, Some(0), "{}", resumed.stderr);
+    assert_eq!(running.finish().exit_code, Some(1));
+    project.assert_clean();
+}
+
 /// Runs a build of a project whose directory belongs to the user, as that user.
 fn run_as_user(project: &Project) -> Finished {
+    Running::start(as_user(project, &project.build_command(&[]))).finish()
+}
+
+/// A command of the agent, run as the user to whom the project's directory belongs.
+fn as_user(project: &Project, agent: &Command) -> Command {
     let engine_group = fs::metadata("/var/run/docker.sock")
         .expect("the engine has a socket")
         .gid();
-    let build = project.build_command(&[]);
     let mut command = Command::new("setpriv");
     command
         .args([
@@ -61,15 +83,15 @@ fn run_as_user(project: &Project) -> Finished {
             &engine_group.to_string(),
         ])
         .arg(readable_program(project))
-        .args(build.get_args())
+        .args(agent.get_args())
         .current_dir(project.root())
         .env("HOME", project.root());
-    for (name, value) in build.get_envs() {
+    for (name, value) in agent.get_envs() {
         if let Some(value) = value {
             command.env(name, value);
         }
     }
-    Running::start(command).finish()
+    command
 }
 
 #[test]
@@ -102,7 +124,10 @@ cache:
 /// A copy of the program where any user may run it: the source tree may be root's alone.
 fn readable_program(project: &Project) -> std::path::PathBuf {
     let copy = project.root().join("buildspec-agent");
-    fs::copy(program(), &copy).expect("a program can be copied");
+    // One that runs cannot be written over.
+    if !copy.exists() {
+        fs::copy(program(), &copy).expect("a program can be copied");
+    }
     copy
 }
 

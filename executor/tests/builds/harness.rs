@@ -119,19 +119,27 @@ impl Root {
         running
     }
 
-    /// Starts an executor without a plan.
-    pub(crate) fn start_idle(&self) -> Running<'_> {
-        // Its programs find the build by the place where they lie.
+    /// The executor in the place by which its programs find the build.
+    fn program(&self) -> PathBuf {
         let program = self.path("codebuild/readonly/bin/executor");
-        fs::copy(env!("CARGO_BIN_EXE_executor"), &program).unwrap();
-        for tool in channel::TOOLS {
-            let link = program.with_file_name(tool);
-            // It is there if this is not the first build below this root.
-            if !link.is_symlink() {
-                symlink("executor", link).unwrap();
+        if !program.exists() {
+            // By a process of its own: a program that this one writes could be started only when no
+            // thread is between fork and exec with the open file.
+            let copied = Command::new("cp")
+                .arg(env!("CARGO_BIN_EXE_executor"))
+                .arg(&program)
+                .status();
+            assert!(copied.unwrap().success());
+            for tool in channel::TOOLS {
+                symlink("executor", program.with_file_name(tool)).unwrap();
             }
         }
-        let child = Command::new(program)
+        program
+    }
+
+    /// Starts an executor without a plan.
+    pub(crate) fn start_idle(&self) -> Running<'_> {
+        let child = Command::new(self.program())
             .arg("--root")
             .arg(self.directory.path())
             .env_clear()

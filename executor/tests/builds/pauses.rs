@@ -301,22 +301,21 @@ fn breakpoints_are_ignored_outside_of_a_debug_session() {
 
 #[test]
 fn a_paused_build_is_stopped_and_its_time_runs() {
-    for status in [Status::Stopped, Status::TimedOut] {
-        let root = Root::new();
-        let mut plan = failing_plan(&root, &["false"]);
-        if status == Status::TimedOut {
-            plan.timeout_millis = 2000;
-        }
-        let mut running = root.start(plan);
-        wait_for_pause(&running, 1);
-        if status == Status::Stopped {
-            running.order(&Order::Stop);
-        }
-        let outcome = running.outcome();
+    let (stopped, timed_out) = (Root::new(), Root::new());
+    let mut running = stopped.start(failing_plan(&stopped, &["false"]));
+    wait_for_pause(&running, 1);
+    running.order(&Order::Stop);
+    let mut plan = failing_plan(&timed_out, &["false"]);
+    plan.timeout_millis = 5000;
+    for (outcome, status) in [
+        (running.outcome(), Status::Stopped),
+        (timed_out.run(plan), Status::TimedOut),
+    ] {
         assert_eq!(outcome.ended(), (status, false));
         assert_eq!(continuations(&outcome), [None]);
-        assert_not_paused(&root);
     }
+    assert_not_paused(&stopped);
+    assert_not_paused(&timed_out);
 }
 
 #[test]
