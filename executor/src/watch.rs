@@ -4,7 +4,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
-use executor::protocol::{Order, OrderError, Plan, Status};
+use executor::protocol::{CacheAnswer, Order, OrderError, Plan, Status};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout};
 use nix::sys::signal::{SigSet, Signal};
@@ -62,6 +62,7 @@ pub(crate) struct Watch {
     children_changed: bool,
     orders: Vec<Result<Order, OrderError>>,
     pauses: Option<Pauses>,
+    cache_answer: Option<CacheAnswer>,
 }
 
 impl Watch {
@@ -87,6 +88,7 @@ impl Watch {
             children_changed: true,
             orders: Vec::new(),
             pauses: None,
+            cache_answer: None,
         })
     }
 
@@ -104,7 +106,8 @@ impl Watch {
                 }
                 Some(Ok(Order::Stop)) => return Err(NoPlan::Stopped),
                 Some(Err(error)) => return Err(NoPlan::Order(error)),
-                Some(Ok(Order::Resume(_))) | None => {}
+                // An answer before there was a question.
+                Some(Ok(Order::Cache(_) | Order::Resume(_))) | None => {}
             }
             if self.ending.is_some() {
                 return Err(NoPlan::Stopped);
@@ -196,7 +199,7 @@ impl Watch {
         }
     }
 
-    /// Once a build runs it can only be stopped or resumed. What else arrives is left: a build is
+    /// Once a build runs it can be stopped, resumed and answered. What else arrives is left: a build is
     /// not lost because an agent that joined it again said something wrong.
     fn obey(&mut self, orders: impl IntoIterator<Item = Result<Order, OrderError>>) {
         for order in orders {
@@ -209,9 +212,15 @@ impl Watch {
                         .into_iter()
                         .for_each(|pauses| pauses.obey(resume));
                 }
+                Ok(Order::Cache(answer)) => self.cache_answer = Some(answer),
                 Ok(Order::Start(_)) | Err(_) => {}
             }
         }
+    }
+
+    /// The answer about a cache, once it has come.
+    pub(crate) fn take_cache_answer(&mut self) -> Option<CacheAnswer> {
+        self.cache_answer.take()
     }
 }
 

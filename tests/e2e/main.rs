@@ -3,6 +3,7 @@
 mod artifacts;
 mod bad_input;
 mod cache;
+mod cache_s3;
 mod choices;
 mod command_line;
 mod concurrency;

@@ -25,6 +25,8 @@ mod report;
 mod resolve;
 mod runtimes;
 
+use std::time::Duration;
+
 use executor::protocol::{CommandUsage, Exit};
 use tokio_util::sync::CancellationToken;
 
@@ -105,7 +107,8 @@ pub async fn run(
     let mut journal = Journal::new(sink);
     match Box::pin(Premises::of_new_build(request, tools)).await {
         Ok(premises) => {
-            let ended = steps(request, tools, &premises, &mut journal, stop).await;
+            let steps = steps(request, tools, &premises, &mut journal, stop);
+            let ended = Box::pin(steps).await;
             ending::conclude(request, tools, premises, journal, ended).await
         }
         Err(error) => {
@@ -157,26 +160,37 @@ async fn steps(
     };
     let plan = plan::of(request, &buildspec, &checkout, given);
     kept::keep_order(directory, &buildspec, &plan)?;
-    execute::run(&container, &plan, journal, stop).await?;
+    let bucket = cache::bucket(request, tools, directory).await;
+    let execution = execute::Execution {
+        plan: &plan,
+        age: Duration::ZERO,
+        bucket: bucket.as_ref(),
+    };
+    execute::run(&container, &execution, journal, stop).await?;
     let upload = publish::Upload {
         request,
         buildspec: &buildspec,
         plan: &plan,
         directory,
     };
-    harvest(&upload, tools, journal).await
+    harvest(&upload, bucket.as_ref(), tools, journal, stop).await
 }
 
 /// What follows once the executor is through: what the build yields goes to where it is wanted.
 async fn harvest(
     upload: &publish::Upload<'_>,
+    bucket: Option<&cache::Bucket>,
     tools: &Tools,
     journal: &mut Journal<'_>,
+    stop: &CancellationToken,
 ) -> Result<Finished, Abort> {
     let publish::Upload {
         request, directory, ..
     } = *upload;
-    let log = journal.resume().await?;
+    let mut log = journal.resume().await?;
+    if let Some(bucket) = bucket {
+        cache::upload(bucket, journal, &mut log, stop).await?;
+    }
     // What was collected lies outside the container.
     let (removed, finished) = tokio::join!(
         provision::remove(request, tools),

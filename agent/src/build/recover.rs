@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::journal::Journal;
 use super::kept::{self, KeptOrder};
 use super::premises::Premises;
-use super::{Abort, Finished, Outcome, Tools, ending, execute, harvest, provision, publish};
+use super::{Abort, Finished, Outcome, Tools, cache, ending, execute, harvest, provision, publish};
 use crate::data_directory::BuildDirectory;
 use crate::logs::{LogSink, Spool};
 use crate::model::{Build, BuildRequest};
@@ -113,10 +113,16 @@ async fn steps(
     let buildspec = order
         .buildspec()
         .ok_or_else(|| anyhow::anyhow!("the build's own buildspec cannot be read any more"))?;
+    let bucket = cache::bucket(request, tools, directory).await;
     match provision::rejoin(request, tools, directory).await {
         Ok(container) => {
             wait_for_beginning(&premises.spool, &order.plan).await?;
-            execute::listen(&container, &order.plan, order.age(), journal, stop).await?;
+            let execution = execute::Execution {
+                plan: &order.plan,
+                age: order.age(),
+                bucket: bucket.as_ref(),
+            };
+            execute::listen(&container, &execution, journal, stop).await?;
         }
         // Its last words are in the spool, and may be that it has done all it had to.
         Err(death) => journal.read_to_the_end(death).await?,
@@ -127,7 +133,7 @@ async fn steps(
         plan: &order.plan,
         directory,
     };
-    harvest(&upload, tools, journal).await
+    harvest(&upload, bucket.as_ref(), tools, journal, stop).await
 }
 
 /// Makes sure that the executor has its plan: the agent may have died while it gave it.
