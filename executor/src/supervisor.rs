@@ -4,7 +4,7 @@ use std::io;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use executor::protocol::{CommandUsage, Continuation, Exit};
+use executor::protocol::{CacheAnswer, CommandUsage, Continuation, Exit};
 use nix::sys::signal::Signal;
 
 use crate::credentials::Credentials;
@@ -107,6 +107,19 @@ impl Supervisor {
             self.pump(None)?;
         }
         Ok(self.watch.ending())
+    }
+
+    /// Waits for the answer about a cache, or for the end of the build.
+    pub(crate) fn cache_answer(&mut self) -> Result<Result<CacheAnswer, Ending>, Fault> {
+        loop {
+            if let Some(ending) = self.watch.ending() {
+                return Ok(Err(ending));
+            }
+            if let Some(answer) = self.watch.take_cache_answer() {
+                return Ok(Ok(answer));
+            }
+            self.pump(None)?;
+        }
     }
 
     /// Runs one process to its end, or to the end of the build.

@@ -4,7 +4,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
-use executor::protocol::{Order, OrderError, Plan, RoleCredentials, Status};
+use executor::protocol::{CacheAnswer, Order, OrderError, Plan, RoleCredentials, Status};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout};
 use nix::sys::signal::{SigSet, Signal};
@@ -63,6 +63,7 @@ pub(crate) struct Watch {
     orders: Vec<Result<Order, OrderError>>,
     pauses: Option<Pauses>,
     renewed: Option<RoleCredentials>,
+    cache_answer: Option<CacheAnswer>,
 }
 
 impl Watch {
@@ -89,6 +90,7 @@ impl Watch {
             orders: Vec::new(),
             pauses: None,
             renewed: None,
+            cache_answer: None,
         })
     }
 
@@ -106,7 +108,8 @@ impl Watch {
                 }
                 Some(Ok(Order::Stop)) => return Err(NoPlan::Stopped),
                 Some(Err(error)) => return Err(NoPlan::Order(error)),
-                Some(Ok(Order::Resume(_) | Order::Renew(_))) | None => {}
+                // An answer before there was a question.
+                Some(Ok(Order::Cache(_) | Order::Resume(_) | Order::Renew(_))) | None => {}
             }
             if self.ending.is_some() {
                 return Err(NoPlan::Stopped);
@@ -203,8 +206,8 @@ impl Watch {
         }
     }
 
-    /// Once a build runs it can only be stopped, resumed or given new credentials. What else arrives is
-    /// left: a build is not lost because an agent that joined it again said something wrong.
+    /// Once a build runs it can be stopped, resumed, answered and given new credentials. What else
+    /// arrives is left: a build is not lost because an agent that joined it again said something wrong.
     fn obey(&mut self, orders: impl IntoIterator<Item = Result<Order, OrderError>>) {
         for order in orders {
             match order {
@@ -217,9 +220,15 @@ impl Watch {
                         .for_each(|pauses| pauses.obey(resume));
                 }
                 Ok(Order::Renew(credentials)) => self.renewed = Some(*credentials),
+                Ok(Order::Cache(answer)) => self.cache_answer = Some(answer),
                 Ok(Order::Start(_)) | Err(_) => {}
             }
         }
+    }
+
+    /// The answer about a cache, once it has come.
+    pub(crate) fn take_cache_answer(&mut self) -> Option<CacheAnswer> {
+        self.cache_answer.take()
     }
 }
 

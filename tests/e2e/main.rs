@@ -7,6 +7,7 @@ mod aws_secrets;
 mod bad_input;
 mod cache;
 mod chaos;
+mod cache_s3;
 mod choices;
 mod command_line;
 mod concurrency;

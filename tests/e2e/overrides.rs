@@ -115,10 +115,6 @@ fn what_cannot_be_carried_out_is_refused_by_name_before_anything_runs() {
             "`privilegedModeOverride`",
         ),
         (
-            r#"{"cacheOverride": {"type": "S3", "location": "b"}}"#,
-            "`cacheOverride`",
-        ),
-        (
             r#"{"secondarySourcesOverride": [{"type": "S3"}]}"#,
             "secondary sources",
         ),

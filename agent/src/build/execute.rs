@@ -7,6 +7,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::Abort;
+use super::cache::{self, Bucket};
 use super::journal::Journal;
 use super::plan::GRACE;
 use super::provision::Provisioned;
@@ -15,29 +16,40 @@ use super::provision::Provisioned;
 /// ended from outside.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// A plan that is carried out.
+#[derive(Debug)]
+pub(super) struct Execution<'a> {
+    /// The plan.
+    pub(super) plan: &'a Plan,
+    /// How long the executor has had it.
+    pub(super) age: Duration,
+    /// The bucket with its caches, if there is one.
+    pub(super) bucket: Option<&'a Bucket>,
+}
+
 /// Carries out the plan. All that the executor says passes through the journal; at the end the
 /// journal knows how the build stands.
 pub(super) async fn run(
     container: &Provisioned,
-    plan: &Plan,
+    execution: &Execution<'_>,
     journal: &mut Journal<'_>,
     stop: &CancellationToken,
 ) -> Result<(), Abort> {
     container
-        .order(Order::Start(Box::new(plan.clone())))
+        .order(Order::Start(Box::new(execution.plan.clone())))
         .await?;
-    listen(container, plan, Duration::ZERO, journal, stop).await
+    listen(container, execution, journal, stop).await
 }
 
-/// Listens to an executor that has had its plan for so long.
+/// Listens to an executor that has its plan.
 pub(super) async fn listen(
     container: &Provisioned,
-    plan: &Plan,
-    age: Duration,
+    execution: &Execution<'_>,
     journal: &mut Journal<'_>,
     stop: &CancellationToken,
 ) -> Result<(), Abort> {
-    let left = Duration::from_millis(plan.timeout_millis).saturating_sub(age);
+    let limit = Duration::from_millis(execution.plan.timeout_millis);
+    let left = limit.saturating_sub(execution.age);
     let mut deadline = Instant::now() + left + GRACE + PATIENCE;
     let mut stopping = false;
     let mut death = std::pin::pin!(container.death());
@@ -47,6 +59,14 @@ pub(super) async fn listen(
             advanced = journal.advance() => {
                 if !advanced? {
                     return Err(cause.unwrap_or_else(|| anyhow::anyhow!("the spool ended").into()));
+                }
+                if journal.take_cache_wanted() && cause.is_none() {
+                    let limit = deadline - GRACE - PATIENCE;
+                    let answer = cache::answer(execution.bucket, limit, stop).await;
+                    if let Err(error) = container.order(Order::Cache(answer)).await {
+                        // If the container is dead, that is what there is to tell.
+                        tracing::warn!("cannot answer the executor about its cache: {error:#}");
+                    }
                 }
             }
             abort = &mut death, if cause.is_none() => {

@@ -250,6 +250,11 @@ impl<'a> Journal<'a> {
         self.learnt.phases.leave(status, context, Timestamp::now());
     }
 
+    /// Whether the executor waits for a cache, since this was asked last.
+    pub(super) fn take_cache_wanted(&mut self) -> bool {
+        std::mem::take(&mut self.learnt.wants_cache)
+    }
+
     /// What is known so far.
     pub(super) fn learnt(&self) -> &Learnt {
         &self.learnt

@@ -17,6 +17,8 @@ pub(super) struct Learnt {
     pub(super) phases: Phases,
     /// What the collector reported, by the artifact's index in the plan.
     pub(super) collected: BTreeMap<usize, Collected>,
+    /// Whether the executor waits for a cache.
+    pub(super) wants_cache: bool,
     /// The kept cache that was restored, by its name.
     pub(super) restored_cache: Option<String>,
     /// The name of the cache that lies in the channel.
@@ -79,6 +81,7 @@ impl Learnt {
         Self {
             phases,
             collected: BTreeMap::new(),
+            wants_cache: false,
             restored_cache: None,
             saved_cache: None,
             staged: BTreeMap::new(),
@@ -108,10 +111,9 @@ impl Learnt {
     }
 
     fn told(&mut self, event: Event, time_micros: u64) {
-        let time = i64::try_from(time_micros)
-            .ok()
-            .and_then(|micros| Timestamp::from_microsecond(micros).ok());
-        let time = time.unwrap_or_else(Timestamp::now);
+        let time = time(time_micros);
+        // Whatever comes next, comes from an executor that waits no longer.
+        self.wants_cache = false;
         match event {
             Event::PhaseStarted { phase } => self.phases.enter(phase.into(), time),
             Event::PhaseEnded {
@@ -155,8 +157,9 @@ impl Learnt {
                 };
                 self.staged.insert(index, report);
             }
-            Event::CacheRestored { entry } => self.restored_cache = Some(entry),
-            Event::CacheSaved { entry, .. } => self.saved_cache = Some(entry),
+            Event::CacheWanted | Event::CacheRestored { .. } | Event::CacheSaved { .. } => {
+                self.told_of_cache(event);
+            }
             Event::Ended { status, upload } => self.ended = Some(Ended { status, upload }),
             Event::CommandStarted { phase, command, .. } => {
                 self.commands.push(CommandRecord {
@@ -171,9 +174,24 @@ impl Learnt {
         }
     }
 
+    fn told_of_cache(&mut self, event: Event) {
+        match event {
+            Event::CacheWanted => self.wants_cache = true,
+            Event::CacheRestored { entry } => self.restored_cache = Some(entry),
+            Event::CacheSaved { entry, .. } => self.saved_cache = Some(entry),
+            _ => {}
+        }
+    }
+
     fn command_ended(&mut self, exit: Exit, usage: CommandUsage) {
         if let Some(command) = self.commands.last_mut() {
             command.ended = Some((exit, usage));
         }
     }
+}
+
+fn time(micros: u64) -> Timestamp {
+    let time = i64::try_from(micros).ok();
+    let time = time.and_then(|micros| Timestamp::from_microsecond(micros).ok());
+    time.unwrap_or_else(Timestamp::now)
 }

@@ -33,6 +33,7 @@ mod runtimes;
 mod source_credential;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use buildspec_parser::Buildspec;
 use executor::protocol::{CommandUsage, Exit};
@@ -122,8 +123,8 @@ pub async fn run(
     let mut journal = Journal::new(sink);
     match Box::pin(Premises::of_new_build(request, tools)).await {
         Ok(premises) => {
-            let ended = Box::pin(steps(request, tools, &premises, &mut journal, stop));
-            let ended = ended.await;
+            let steps = steps(request, tools, &premises, &mut journal, stop);
+            let ended = Box::pin(steps).await;
             ending::conclude(request, tools, premises, journal, ended).await
         }
         Err(error) => {
@@ -197,8 +198,14 @@ async fn steps(
     let plan = plan::of(request, &buildspec, &checkout, given);
     kept::keep_order(directory, &buildspec, &plan)?;
     journal.commands_follow(stop).await?;
+    let bucket = cache::bucket(request, &aws, directory).await;
+    let execution = execute::Execution {
+        plan: &plan,
+        age: Duration::ZERO,
+        bucket: bucket.as_ref(),
+    };
     tokio::select! {
-        ended = execute::run(&container, &plan, journal, stop) => ended?,
+        ended = execute::run(&container, &execution, journal, stop) => ended?,
         never = Box::pin(role_credentials::renew(&container, &aws, expires)) => match never {},
     }
     let upload = publish::Upload {
@@ -209,7 +216,7 @@ async fn steps(
         aws: &aws,
         stop,
     };
-    harvest(&upload, tools, journal).await
+    harvest(&upload, bucket.as_ref(), tools, journal, stop).await
 }
 
 /// The build's own way to AWS. Nothing is asked for until a step needs it.
@@ -226,13 +233,18 @@ fn session(request: &BuildRequest, tools: &Tools) -> Session {
 /// What follows once the executor is through: what the build yields goes to where it is wanted.
 async fn harvest(
     upload: &publish::Upload<'_>,
+    bucket: Option<&cache::Bucket>,
     tools: &Tools,
     journal: &mut Journal<'_>,
+    stop: &CancellationToken,
 ) -> Result<Finished, Abort> {
     let publish::Upload {
         request, directory, ..
     } = *upload;
-    let log = journal.resume().await?;
+    let mut log = journal.resume().await?;
+    if let Some(bucket) = bucket {
+        cache::upload(bucket, journal, &mut log, stop).await?;
+    }
     // What was collected lies outside the container.
     let (removed, finished) = tokio::join!(
         provision::remove(request, tools),

@@ -13,7 +13,7 @@ use super::journal::Journal;
 use super::kept::{self, KeptOrder};
 use super::premises::Premises;
 use super::{
-    Abort, Finished, Outcome, Tools, ending, execute, harvest, provision, publish,
+    Abort, Finished, Outcome, Tools, cache, ending, execute, harvest, provision, publish,
     role_credentials, session,
 };
 use crate::data_directory::BuildDirectory;
@@ -123,14 +123,20 @@ async fn steps(
         .buildspec()
         .ok_or_else(|| anyhow::anyhow!("the build's own buildspec cannot be read any more"))?;
     let aws = session(request, tools);
+    let bucket = cache::bucket(request, &aws, directory).await;
     match provision::rejoin(request, tools, directory).await {
         Ok(container) => {
             wait_for_beginning(&premises.spool, &order.plan).await?;
+            let execution = execute::Execution {
+                plan: &order.plan,
+                age: order.age(),
+                bucket: bucket.as_ref(),
+            };
             // Nobody has renewed them since.
             let expires = order.has_credentials.then(SystemTime::now);
             let renewal = Box::pin(role_credentials::renew(&container, &aws, expires));
             tokio::select! {
-                ended = execute::listen(&container, &order.plan, order.age(), journal, stop) => ended?,
+                ended = execute::listen(&container, &execution, journal, stop) => ended?,
                 never = renewal => match never {},
             }
         }
@@ -145,7 +151,7 @@ async fn steps(
         aws: &aws,
         stop,
     };
-    harvest(&upload, tools, journal).await
+    harvest(&upload, bucket.as_ref(), tools, journal, stop).await
 }
 
 /// Makes sure that the executor has its plan: the agent may have died while it gave it.

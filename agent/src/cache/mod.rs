@@ -5,22 +5,28 @@
 //!                              tree/       its files, never changed
 //!                              meta.json   key, size, time
 //!                              lock        held by builds that use it, and by who removes it
+//!                              boot        in which run of the machine it was kept
+//!                              synced      there once all of it is on disk
 //!                              used        its time of modification is that of the last use
 //! <data>/cache/trash/<uuid>/               caches that no build finds any more
 //! ```
+//!
+//! Caches in a bucket ([`BucketCache`]) are objects, put and taken whole.
 //!
 //! Caches come and go by renames, so that nobody ever sees half of one. A build in its container locks the
 //! cache it uses; that and the directory are all there is to agree on between agents.
 
 mod entries;
 mod eviction;
+mod s3;
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
+use executor::kept;
 use executor::protocol::{channel, is_keyed_entry};
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, Flock, FlockArg, RenameFlags, renameat2};
@@ -29,9 +35,13 @@ use uuid::Uuid;
 
 pub use entries::Entry;
 pub use eviction::Trash;
+pub use s3::{BucketCache, RemoteError};
 
 /// File whose time of modification is that of the last use.
 const USED: &str = "used";
+
+/// When the kernel has written what was written to a file: twice its own time.
+const WRITTEN_BACK: Duration = Duration::from_mins(1);
 
 /// A cache operation that failed.
 #[derive(Debug, thiserror::Error)]
@@ -116,11 +126,13 @@ impl LocalCache {
             let created = options.write(true).create_new(true).mode(0o600).open(&path);
             created.map_err(failed("create", &path))?;
         }
-        sync(staged)?;
+        kept::note(staged).map_err(failed("describe cache", staged))?;
         let place = scope.entries.join(name);
         match rename(staged, &place, RenameFlags::RENAME_NOREPLACE) {
             Ok(()) => return Ok(Kept::Stored),
-            Err(Errno::EEXIST) if is_keyed => return Ok(Kept::AlreadyThere),
+            Err(Errno::EEXIST) if is_keyed && kept::is_whole(&place) => {
+                return Ok(Kept::AlreadyThere);
+            }
             Err(Errno::EEXIST) => {}
             Err(error) => return Err(failed("keep cache", &place)(error)),
         }
@@ -142,6 +154,26 @@ impl LocalCache {
                     return Err(failed("discard cache", &entry.path)(error));
                 }
                 _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes which caches are on disk by now. The kernel writes by itself what is older than half a minute, so
+    /// that this waits for next to nothing.
+    pub fn note_synced(&self) -> Result<(), CacheError> {
+        for entry in self.entries()? {
+            let kept = fs::metadata(entry.path.join(channel::CACHE_META));
+            let kept = kept.and_then(|meta| meta.modified()).ok();
+            let age = kept.and_then(|kept| kept.elapsed().ok());
+            if kept::is_synced(&entry.path) || age.is_none_or(|age| age < WRITTEN_BACK) {
+                continue;
+            }
+            let path = &entry.path;
+            let opened = File::open(path).map_err(failed("open", path))?;
+            nix::unistd::syncfs(&opened).map_err(failed("write to disk", path))?;
+            if kept::is_whole(path) {
+                kept::note_synced(path).map_err(failed("describe cache", path))?;
             }
         }
         Ok(())
@@ -182,13 +214,6 @@ fn create_private(path: &Path) -> Result<(), CacheError> {
         .mode(0o700)
         .create(path)
         .map_err(failed("create directory", path))
-}
-
-/// A cache of which the names reached the disk before a crash, and the contents did not, would be worse
-/// than none.
-fn sync(directory: &Path) -> Result<(), CacheError> {
-    let opened = File::open(directory).map_err(failed("open", directory))?;
-    nix::unistd::syncfs(&opened).map_err(failed("write to disk", directory))
 }
 
 fn rename(from: &Path, to: &Path, flags: RenameFlags) -> nix::Result<()> {

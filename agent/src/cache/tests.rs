@@ -161,3 +161,13 @@ fn a_name_that_leads_elsewhere_is_refused() {
         assert!(data.scope.touch(name).is_err(), "{name}");
     }
 }
+
+#[test]
+fn a_cache_that_a_crash_may_have_damaged_is_replaced_even_with_a_key() {
+    let data = data(u64::MAX);
+    data.keep(Some("k"), "one", 1);
+    let entry = data.scope.directory().join(name(Some("k")));
+    fs::write(entry.join("boot"), "another run of the machine").unwrap();
+    assert_eq!(data.keep(Some("k"), "two", 1), Kept::Stored);
+    assert_eq!(data.content(Some("k")).unwrap(), "two");
+}

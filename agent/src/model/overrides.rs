@@ -7,10 +7,9 @@ use serde_json::{Map, Value};
 
 use super::json::{self, UnknownMembers};
 use super::{
-    ArtifactSettings, BuildStatusConfig, CacheType, ComputeType, EnvironmentType,
-    EnvironmentVariable, GitSubmodulesConfig, HostKernel, ImagePullCredentialsType, LogsConfig,
-    ProjectCache, ProjectFleet, ProjectSource, ProjectSourceVersion, RegistryCredential,
-    SourceAuth, SourceType,
+    ArtifactSettings, BuildStatusConfig, ComputeType, EnvironmentType, EnvironmentVariable,
+    GitSubmodulesConfig, HostKernel, ImagePullCredentialsType, LogsConfig, ProjectCache,
+    ProjectFleet, ProjectSource, ProjectSourceVersion, RegistryCredential, SourceAuth, SourceType,
 };
 
 /// What one build shall do otherwise than its project says. Each member is named as in the API,
@@ -170,11 +169,6 @@ impl Overrides {
         }
     }
 
-    fn is_cached_in_s3(&self) -> bool {
-        let cache = self.cache.as_ref();
-        cache.is_some_and(|cache| cache.cache_type == CacheType::S3)
-    }
-
     /// Members that are given although this program does not carry them out. A build that asks for
     /// one is refused: running it otherwise than asked would be worse. Where and how often a build runs
     /// is the store's to decide, and nothing to a single run.
@@ -186,7 +180,6 @@ impl Overrides {
                 self.build_status_config.is_some(),
                 not_yet,
             ),
-            ("cacheOverride", self.is_cached_in_s3(), " with S3"),
             ("certificateOverride", self.certificate.is_some(), not_yet),
             (
                 "hostKernelOverride",

@@ -4,15 +4,18 @@
 
 use std::collections::HashMap;
 use std::fmt::Display;
-use std::io;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
 use std::os::unix::fs::lchown;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use executor::globs;
 use executor::protocol::{
     CacheMeta, CachePlace, CachePlan, Event, Owner, channel, entry_name, version_hash,
 };
+
+use serde::Serialize;
 
 use super::Build;
 use super::evaluate::Unanswered;
@@ -33,17 +36,19 @@ const LONGEST_KEY: usize = 1024;
 /// The cache of a build, once it is known.
 #[derive(Debug)]
 pub(crate) struct Caching {
-    paths: Vec<CachePath>,
-    bases: Bases,
-    version: String,
-    key: Option<String>,
-    plan: CachePlan,
-    /// What was restored; nobody removes it as long as it is in use.
+    pub(super) paths: Vec<CachePath>,
+    pub(super) bases: Bases,
+    pub(super) version: String,
+    pub(super) key: Option<String>,
+    pub(super) plan: CachePlan,
+    /// Digest of the cache that was found by its key, or as the one cache of its project.
+    exact: Option<String>,
+    /// What is mounted; nobody removes it as long as it is in use.
     found: Option<Found>,
 }
 
 /// Why there is no cache.
-enum NoCache {
+pub(super) enum NoCache {
     /// For this reason.
     Skipped(String),
     /// The build had to end.
@@ -76,7 +81,8 @@ impl Build<'_> {
         }
     }
 
-    fn give_up_mounter(&mut self) {
+    /// Gives up the last capability to mount.
+    pub(super) fn give_up_mounter(&mut self) {
         if let Some(mounter) = self.mounter.take() {
             mounter.finish();
         }
@@ -89,7 +95,7 @@ impl Build<'_> {
             self.line("Skip cache due to: no paths specified to be cached")?;
             return Ok(None);
         };
-        let ended = match self.caching(plan) {
+        match self.caching(plan) {
             Ok(caching) => {
                 self.caching = Some(caching);
                 Ok(None)
@@ -100,9 +106,7 @@ impl Build<'_> {
             }
             Err(NoCache::Cut(ending)) => Ok(Some(ending)),
             Err(NoCache::Fault(fault)) => Err(fault),
-        };
-        self.give_up_mounter();
-        ended
+        }
     }
 
     fn caching(&mut self, plan: CachePlan) -> Result<Caching, NoCache> {
@@ -128,13 +132,20 @@ impl Build<'_> {
             version: version_hash(&texts),
             key,
             plan,
+            exact: None,
             found: None,
         };
-        if caching.plan.restores {
-            caching.found = self.find(&caching)?;
-            if let Some(found) = &caching.found {
-                self.restore(&caching, found)?;
-            }
+        if !caching.plan.restores {
+            return Ok(caching);
+        }
+        if caching.plan.place == CachePlace::Remote {
+            caching.exact = self.restore_remote(&caching)?;
+            return Ok(caching);
+        }
+        caching.found = self.find(&caching)?;
+        if let Some(found) = &caching.found {
+            caching.exact = (found.hit == Hit::Exact).then(|| found.meta.digest.clone());
+            self.restore(&caching, found)?;
         }
         Ok(caching)
     }
@@ -182,34 +193,47 @@ impl Build<'_> {
         let store = Store::new(self.places.local_cache.clone());
         let mut found = store.find(&caching.version, caching.key.as_deref(), &[]);
         if found.is_none() && caching.key.is_some() {
-            let mut prefixes = Vec::new();
-            for text in &caching.plan.fallback_keys {
-                prefixes.extend(self.expanded(text)?);
-            }
+            let prefixes = self.fallback_keys(caching)?;
             found = store.find(&caching.version, caching.key.as_deref(), &prefixes);
         }
         let key = self.shown_key(caching.key.as_deref());
         match &found {
             None => self.line(&format!("Local cache miss{key}"))?,
             Some(Found { meta, hit, .. }) => {
-                let CacheMeta { files, bytes, .. } = meta;
-                let key = match hit {
-                    Hit::Exact => key,
-                    Hit::Fallback(prefix) => {
-                        let prefix = self.supervisor.log.mask(prefix);
-                        let stored = self.shown_key(meta.key.as_deref());
-                        format!("{stored} by fallback key {prefix}")
-                    }
+                let prefix = match hit {
+                    Hit::Exact => None,
+                    Hit::Fallback(prefix) => Some(prefix.as_str()),
                 };
-                self.line(&format!(
-                    "Local cache hit{key}: {files} file(s), {bytes} bytes"
-                ))?;
+                self.hit_line("Local cache hit", meta, prefix)?;
             }
         }
         Ok(found)
     }
 
-    fn shown_key(&self, key: Option<&str>) -> String {
+    /// Tells what was found, and by which beginning of its key if not by the key itself.
+    pub(super) fn hit_line(
+        &mut self,
+        words: &str,
+        meta: &CacheMeta,
+        prefix: Option<&str>,
+    ) -> Result<(), Fault> {
+        let CacheMeta { files, bytes, .. } = meta;
+        let key = self.shown_key(meta.key.as_deref());
+        let by = prefix.map_or_else(String::new, |prefix| {
+            format!(" by fallback key {}", self.supervisor.log.mask(prefix))
+        });
+        self.line(&format!("{words}{key}{by}: {files} file(s), {bytes} bytes"))
+    }
+
+    pub(super) fn fallback_keys(&mut self, caching: &Caching) -> Result<Vec<String>, NoCache> {
+        let mut prefixes = Vec::new();
+        for text in &caching.plan.fallback_keys {
+            prefixes.extend(self.expanded(text)?);
+        }
+        Ok(prefixes)
+    }
+
+    pub(super) fn shown_key(&self, key: Option<&str>) -> String {
         key.map_or_else(String::new, |key| {
             format!(" for key {}", self.supervisor.log.mask(key))
         })
@@ -238,12 +262,7 @@ impl Build<'_> {
             );
         match restored {
             Ok(restore::Copied { items, outside }) => {
-                for path in outside.iter().take(MOST_NAMED) {
-                    let path = self.supervisor.log.mask(&path.to_string_lossy());
-                    self.line(&format!(
-                        "Skipping cache entry: path \"{path}\" is not within allowed cache paths"
-                    ))?;
-                }
+                self.outside_lines(&outside)?;
                 self.line(&format!(
                     "Restored local cache: {} director{} mounted, {items} file(s) copied",
                     mounted.len(),
@@ -260,7 +279,22 @@ impl Build<'_> {
         }
     }
 
-    fn cannot(&mut self, verb: &str, path: &Path, error: &io::Error) -> Result<(), Fault> {
+    pub(super) fn outside_lines(&mut self, outside: &[PathBuf]) -> Result<(), Fault> {
+        for path in outside.iter().take(MOST_NAMED) {
+            let path = self.supervisor.log.mask(&path.to_string_lossy());
+            self.line(&format!(
+                "Skipping cache entry: path \"{path}\" is not within allowed cache paths"
+            ))?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn cannot(
+        &mut self,
+        verb: &str,
+        path: &Path,
+        error: &io::Error,
+    ) -> Result<(), Fault> {
         let path = self.supervisor.log.mask(&path.to_string_lossy());
         let reason = reason::text(error);
         self.line(&format!("Unable to {verb} cache: {path}: {reason}"))
@@ -324,7 +358,7 @@ impl Build<'_> {
             return skipped(&format!("{bytes} bytes are more than the limit of {limit}"));
         }
         let digest = collection.digest();
-        if exact.is_some_and(|found| found.meta.digest == digest) {
+        if caching.exact.as_ref() == Some(&digest) {
             return skipped("nothing has changed");
         }
         let meta = CacheMeta {
@@ -335,7 +369,12 @@ impl Build<'_> {
             digest,
             created_micros: now_micros(),
         };
-        self.line("Saving local cache...")?;
+        let is_local = caching.plan.place == CachePlace::Local;
+        self.line(if is_local {
+            "Saving local cache..."
+        } else {
+            "Uploading S3 cache..."
+        })?;
         self.stage_cache(caching, &collection, &meta)
     }
 
@@ -346,18 +385,29 @@ impl Build<'_> {
         meta: &CacheMeta,
     ) -> Result<(), NoCache> {
         let staging = cache::through(self.channel.directory()).join(channel::CACHE);
-        let transfer = Transfer {
-            collection,
-            from: &caching.bases,
-            to: &Bases::of_tree(&staging.join(channel::CACHE_TREE)),
-            existing: |_| Existing::Stays,
-        };
-        let copied = cache::transfer(&transfer, || match self.supervisor.look()? {
+        let is_local = caching.plan.place == CachePlace::Local;
+        let owner = self.plan.owner;
+        let look = || match self.supervisor.look()? {
             Some(ending) => Err(NoCache::Cut(ending)),
             None => Ok(()),
-        });
+        };
+        let copied = if is_local {
+            let transfer = Transfer {
+                collection,
+                from: &caching.bases,
+                to: &Bases::of_tree(&staging.join(channel::CACHE_TREE)),
+                existing: |_| Existing::Stays,
+            };
+            cache::transfer(&transfer, look)
+        } else {
+            let path = staging.join(channel::CACHE_ARCHIVE);
+            let created = create(&path, owner);
+            created
+                .map_err(|error| TransferError::Copy(channel::CACHE_ARCHIVE.into(), error))
+                .and_then(|archive| cache::pack(collection, &caching.bases, archive, look))
+        };
         let written = copied.and_then(|()| {
-            write_meta(&staging.join(channel::CACHE_META), meta, self.plan.owner)
+            write_json(&staging.join(channel::CACHE_META), meta, owner)
                 .map_err(|error| TransferError::Copy(channel::CACHE_META.into(), error))
         });
         match written {
@@ -380,11 +430,16 @@ impl Build<'_> {
     }
 }
 
-/// Describes a cache that is complete, for the agent and for later builds.
-fn write_meta(path: &Path, meta: &CacheMeta, owner: Owner) -> io::Result<()> {
-    let json = serde_json::to_vec(meta)?;
-    untrusted::replace(path, 0o600, &json)?;
-    lchown(path, Some(owner.user), Some(owner.group))
+/// Writes a description into the channel.
+pub(super) fn write_json(path: &Path, value: &impl Serialize, owner: Owner) -> io::Result<()> {
+    create(path, owner)?.write_all(&serde_json::to_vec(value)?)
+}
+
+/// Makes a file in the channel that the agent can read.
+fn create(path: &Path, owner: Owner) -> io::Result<File> {
+    untrusted::replace(path, 0o600, b"")?;
+    lchown(path, Some(owner.user), Some(owner.group))?;
+    OpenOptions::new().write(true).open(path)
 }
 
 fn now_micros() -> u64 {

@@ -28,6 +28,7 @@ impl Build<'_> {
         if matches!(end, ListEnd::Succeeded) {
             end = self.announce()?;
         }
+        self.give_up_mounter();
         let (status, context) = end.outcome();
         self.supervisor
             .log

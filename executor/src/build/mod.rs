@@ -2,6 +2,7 @@
 
 mod artifacts;
 mod cache;
+mod cache_remote;
 mod commands;
 mod copy;
 mod download_source;

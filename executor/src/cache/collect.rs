@@ -16,10 +16,10 @@ use crate::digest::hexadecimal;
 use crate::walk::found;
 
 /// More files, links and directories make no cache.
-const MOST_ITEMS: usize = 1_000_000;
+pub(super) const MOST_ITEMS: usize = 1_000_000;
 
 /// Bits of a mode that come back: nobody gains rights by a file that was cached.
-const MODE: u32 = 0o1777;
+pub(super) const MODE: u32 = 0o1777;
 
 /// What kind of thing is cached.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -118,10 +118,10 @@ impl Collection {
             add(&item.owner.1.to_le_bytes());
             match &item.kind {
                 Kind::Directory => add(b"directory"),
+                // Archives keep whole seconds.
                 Kind::File(size) => {
                     add(&size.to_le_bytes());
                     add(&item.modified.0.to_le_bytes());
-                    add(&item.modified.1.to_le_bytes());
                 }
                 Kind::Link(target) => add(target.as_os_str().as_bytes()),
             }

@@ -3,7 +3,9 @@
 //! A cached tree has two parts, `source` with paths relative to the source directory and `root` with
 //! absolute ones. Nothing here knows where the directory lies or how a build is told of it.
 
+mod archive;
 mod collect;
+mod gzip;
 pub(crate) mod restore;
 mod store;
 mod transfer;
@@ -12,6 +14,7 @@ use std::path::{Path, PathBuf};
 
 use executor::globs::{self, Pattern};
 
+pub(crate) use self::archive::{Unpacking, pack, unpack};
 pub(crate) use self::collect::{Collection, collect, collect_stored};
 pub(crate) use self::store::{Found, Hit, Store, through};
 pub(crate) use self::transfer::{Existing, Transfer, TransferError, transfer};

@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 
+use executor::kept;
 use executor::protocol::{CacheMeta, channel, entry_name};
 use nix::fcntl::{Flock, FlockArg};
 
@@ -97,7 +98,7 @@ impl Store {
         let path = through(&directory);
         let lock = File::open(path.join(channel::CACHE_LOCK)).ok()?;
         let lock = Flock::lock(lock, FlockArg::LockSharedNonblock).ok()?;
-        let meta = read_meta(&path)?;
+        let meta = read_meta(&path).filter(|_| kept::is_whole(&path))?;
         Some(Found {
             name,
             meta,
@@ -134,6 +135,7 @@ mod tests {
             created_micros,
         };
         fs::write(directory.join(channel::CACHE_LOCK), "").unwrap();
+        kept::note(&directory).unwrap();
         let meta = serde_json::to_vec(&meta).unwrap();
         fs::write(directory.join(channel::CACHE_META), meta).unwrap();
     }

@@ -143,72 +143,86 @@ impl Transfer<'_> {
             Err(error) => return Err(error),
         };
         let target = self.target(entry);
-        let Some(mut copy) = self.create(&target, *part)? else {
+        let Some(mut copy) = create_file(&target, (self.existing)(*part))? else {
             return Ok(());
         };
         // One that grows meanwhile is cut: it must not become larger than what was counted.
         io::copy(&mut source.take(size), &mut copy)?;
-        give(&target, item)?;
-        copy.set_permissions(Permissions::from_mode(item.mode))?;
-        copy.set_times(FileTimes::new().set_modified(time(item.modified)))
-    }
-
-    /// An empty file; `None` if one is there that stays.
-    fn create(&self, target: &Path, part: Part) -> io::Result<Option<File>> {
-        let open = || {
-            OpenOptions::new()
-                .write(true)
-                .create_new(true)
-                .mode(0o600)
-                .open(target)
-        };
-        for _ in 0..2 {
-            match open() {
-                Ok(file) => return Ok(Some(file)),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                    let directory = target.parent().unwrap_or(target);
-                    fs::create_dir_all(directory)?;
-                }
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                    if !self.makes_room(target, part)? {
-                        return Ok(None);
-                    }
-                }
-                // A file of the source where the cache has a directory.
-                Err(error) if error.kind() == io::ErrorKind::NotADirectory => return Ok(None),
-                Err(error) => return Err(error),
-            }
-        }
-        open().map(Some)
-    }
-
-    /// Removes what is at a place, if it may; tells whether it did. Directories always stay.
-    fn makes_room(&self, target: &Path, part: Part) -> io::Result<bool> {
-        if (self.existing)(part) == Existing::Stays || target.is_dir() {
-            return Ok(false);
-        }
-        fs::remove_file(target)?;
-        Ok(true)
+        finish_file(&copy, &target, item)
     }
 
     fn copy_link(&self, entry: Entry<'_>) -> io::Result<()> {
         let Kind::Link(link) = &entry.1.kind else {
             return Ok(());
         };
-        let target = self.target(entry);
-        if fs::symlink_metadata(&target).is_ok() && !self.makes_room(&target, entry.0.0)? {
-            return Ok(());
-        }
-        if let Some(directory) = target.parent() {
-            fs::create_dir_all(directory)?;
-        }
-        symlink(link, &target)?;
-        give(&target, entry.1)
+        let existing = (self.existing)(entry.0.0);
+        make_link(link, &self.target(entry), entry.1, existing)
     }
 }
 
+/// An empty file at a place; `None` if something is there that stays.
+pub(super) fn create_file(target: &Path, existing: Existing) -> io::Result<Option<File>> {
+    let open = || {
+        OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(target)
+    };
+    for _ in 0..2 {
+        match open() {
+            Ok(file) => return Ok(Some(file)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                fs::create_dir_all(target.parent().unwrap_or(target))?;
+            }
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                if !makes_room(target, existing)? {
+                    return Ok(None);
+                }
+            }
+            // A file of the source where the cache has a directory.
+            Err(error) if error.kind() == io::ErrorKind::NotADirectory => return Ok(None),
+            Err(error) => return Err(error),
+        }
+    }
+    open().map(Some)
+}
+
+/// Removes what is at a place, if it may; tells whether it did. Directories always stay.
+fn makes_room(target: &Path, existing: Existing) -> io::Result<bool> {
+    if existing == Existing::Stays || target.is_dir() {
+        return Ok(false);
+    }
+    fs::remove_file(target)?;
+    Ok(true)
+}
+
+/// Makes a link, unless something is there that stays.
+pub(super) fn make_link(
+    link: &Path,
+    target: &Path,
+    item: &Item,
+    existing: Existing,
+) -> io::Result<()> {
+    if fs::symlink_metadata(target).is_ok() && !makes_room(target, existing)? {
+        return Ok(());
+    }
+    if let Some(directory) = target.parent() {
+        fs::create_dir_all(directory)?;
+    }
+    symlink(link, target)?;
+    give(target, item)
+}
+
+/// Gives a file that was written its owner, mode and time.
+pub(super) fn finish_file(file: &File, target: &Path, item: &Item) -> io::Result<()> {
+    give(target, item)?;
+    file.set_permissions(Permissions::from_mode(item.mode))?;
+    file.set_times(FileTimes::new().set_modified(time(item.modified)))
+}
+
 /// Makes a directory and those it lies in; tells whether it is new.
-fn make_directories(path: &Path) -> io::Result<bool> {
+pub(super) fn make_directories(path: &Path) -> io::Result<bool> {
     if fs::symlink_metadata(path).is_ok() {
         return Ok(false);
     }
@@ -217,7 +231,8 @@ fn make_directories(path: &Path) -> io::Result<bool> {
     Ok(true)
 }
 
-fn finish_directory(target: &Path, item: &Item) -> io::Result<()> {
+/// Gives a directory that was filled its owner, mode and time.
+pub(super) fn finish_directory(target: &Path, item: &Item) -> io::Result<()> {
     give(target, item)?;
     fs::set_permissions(target, Permissions::from_mode(item.mode))?;
     File::open(target)?.set_times(FileTimes::new().set_modified(time(item.modified)))

@@ -43,6 +43,40 @@ pub enum CachePlace {
     Nowhere(String),
     /// On this machine. The entries are mounted at [`MOUNT`](super::channel::LOCAL_CACHE).
     Local,
+    /// Out of reach: the agent brings and takes archives through the channel.
+    Remote,
+}
+
+/// Which cache a build wants; the file [`QUERY`](super::channel::CACHE_QUERY) in the channel, because secrets may
+/// stand in a key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CacheQuery {
+    /// Hash of the paths, see [`version_hash`].
+    pub version: String,
+    /// The key; none for the one cache of a project.
+    pub key: Option<String>,
+    /// Beginnings of other keys, to be tried in order.
+    pub fallback_keys: Vec<String>,
+    /// A larger cache is not wanted, in bytes.
+    pub limit_bytes: u64,
+}
+
+/// What became of a [`CacheQuery`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum CacheAnswer {
+    /// The archive lies in the channel.
+    Hit {
+        /// What is known of it.
+        meta: CacheMeta,
+        /// The beginning by which it was found; none if it has the key itself.
+        fallback_key: Option<String>,
+    },
+    /// There is none.
+    Miss,
+    /// It cannot be told, for this reason.
+    Unavailable(String),
 }
 
 /// What is known of a kept cache; the file [`META`](super::channel::CACHE_META) beside its files.

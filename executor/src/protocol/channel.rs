@@ -31,6 +31,16 @@ pub const CACHE_TREE: &str = "tree";
 /// The [`CacheMeta`](super::CacheMeta) of a kept cache, relative to its directory.
 pub const CACHE_META: &str = "meta.json";
 
+/// The [`CacheQuery`](super::CacheQuery) for a cache out of reach, relative to the cache's directory.
+pub const CACHE_QUERY: &str = "query.json";
+
+/// The archive with which the agent answers, relative to the cache's directory.
+pub const CACHE_DOWNLOAD: &str = "download";
+
+/// The archive of a cache that is to be kept out of reach, relative to the cache's directory: tar, compressed as
+/// `gzip` does.
+pub const CACHE_ARCHIVE: &str = "archive.tar.gz";
+
 /// File by which a kept cache is locked, relative to its directory: shared by builds that use it,
 /// exclusive by who removes it.
 pub const CACHE_LOCK: &str = "lock";

@@ -99,6 +99,8 @@ pub enum Event {
         /// Why not all files are there, if they are not.
         problem: Option<String>,
     },
+    /// The build waits for an answer to the question in the channel, [`Order::Cache`](super::Order::Cache).
+    CacheWanted,
     /// A kept cache was restored.
     CacheRestored {
         /// Its name among those of the project.

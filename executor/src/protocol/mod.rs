@@ -14,7 +14,10 @@ mod plan;
 pub mod spool;
 mod terminal;
 
-pub use cache::{CacheMeta, CachePlace, CachePlan, entry_name, is_keyed_entry, version_hash};
+pub use cache::{
+    CacheAnswer, CacheMeta, CachePlace, CachePlan, CacheQuery, entry_name, is_keyed_entry,
+    version_hash,
+};
 pub use credentials::{CredentialsPlan, RoleCredentials};
 pub use event::{ArchiveSums, CommandUsage, Event, Exit, PhaseContext, Status};
 pub use order::{Order, OrderError, decode_order, write_order};

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Plan, Resume, RoleCredentials};
+use super::{CacheAnswer, Plan, Resume, RoleCredentials};
 
 /// The largest order accepted, in bytes of JSON.
 const ORDER_LIMIT_BYTES: usize = 32 * 1024 * 1024;
@@ -15,6 +15,8 @@ const ORDER_LIMIT_BYTES: usize = 32 * 1024 * 1024;
 pub enum Order {
     /// Run this build. The executor accepts one plan in its life.
     Start(Box<Plan>),
+    /// The answer to [`Event::CacheWanted`](super::Event::CacheWanted).
+    Cache(CacheAnswer),
     /// End the build as `STOPPED`: no further command is started, running ones are ended.
     Stop,
     /// Go on after a pause. An order for a pause that is over changes nothing.

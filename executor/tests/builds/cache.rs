@@ -40,6 +40,7 @@ fn keep(root: &Root, outcome: &Outcome) {
     let place = store.join(name);
     fs::rename(root.channel().join(channel::CACHE), &place).unwrap();
     fs::write(place.join(channel::CACHE_LOCK), "").unwrap();
+    executor::kept::note(&place).unwrap();
 }
 
 /// Another build on the same machine.
