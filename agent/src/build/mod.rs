@@ -219,17 +219,6 @@ async fn steps(
     harvest(&upload, bucket.as_ref(), tools, journal, stop).await
 }
 
-/// The build's own way to AWS. Nothing is asked for until a step needs it.
-fn session(request: &BuildRequest, tools: &Tools) -> Session {
-    let role = request
-        .service_role
-        .as_deref()
-        .filter(|role| !role.is_empty());
-    tools
-        .aws
-        .session(role.map(|role| Role::of_build(role, &request.id)))
-}
-
 /// What follows once the executor is through: what the build yields goes to where it is wanted.
 async fn harvest(
     upload: &publish::Upload<'_>,
