@@ -34,7 +34,7 @@ use multipart::{PART_BYTES, Unfinished};
 const FILES_AT_A_TIME: usize = 64;
 
 /// Memory for content on its way, in bytes.
-const MEMORY_BYTES: usize = 48 * 1024 * 1024;
+const MEMORY_BYTES: usize = 32 * 1024 * 1024;
 
 /// Memory is given out in pieces of this size, in bytes.
 const MEMORY_PIECE_BYTES: usize = 64 * 1024;

@@ -16,7 +16,7 @@ pub(super) const PART_BYTES: u64 = 8 * 1024 * 1024;
 const MOST_PARTS: u64 = 10_000;
 
 /// Parts of one file that are uploaded at a time.
-const PARTS_AT_A_TIME: usize = 6;
+const PARTS_AT_A_TIME: usize = 4;
 
 /// An upload that was begun.
 #[derive(Debug, Clone, PartialEq, Eq)]
