@@ -7,14 +7,17 @@ ARTIFACTS ?= artifacts
 IMAGES ?= base docker standard python node java go musl
 
 .DEFAULT_GOAL := help
-.PHONY: help setup images images-test build run test conformance snapshots bench lint fmt ci clean
+.PHONY: help engine setup images images-test build run test conformance snapshots bench lint fmt ci clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: ## Provide what builds and tests need: a Docker engine, the images, clients and servers of the tests
+engine: ## Provide what builds need: a Docker engine and the base image
 	@runtime-images/setup-engine.sh
-	@runtime-images/build.sh base docker
+	@runtime-images/build.sh base
+
+setup: engine ## Provide what tests need besides: the image with Docker, clients and servers
+	@runtime-images/build.sh docker
 	@tests/setup-postgres.sh
 	@tests/setup-python.sh
 	@tests/setup-servers.sh
@@ -32,7 +35,7 @@ images-test: setup build ## Run the smoke tests of the images, and the conforman
 build: ## Compile the program
 	$(CARGO) build --release --locked
 
-run: setup build ## Build the example project, list its artifacts
+run: engine build ## Build the example project, list its artifacts
 	$(TARGET)/release/buildspec-agent run $(EXAMPLE) --artifacts $(ARTIFACTS)
 	@ls -lR $(ARTIFACTS)
 
