@@ -220,6 +220,7 @@ pub fn request(project: &str, overrides: &Value) -> BuildRequest {
         "name": project,
         "source": {"type": "NO_SOURCE", "buildspec": "version: 0.2\nphases: {build: {commands: [date]}}"},
         "artifacts": {"type": "NO_ARTIFACTS"},
+        "logsConfig": {"cloudWatchLogs": {"status": "DISABLED"}},
         "environment": {"type": "LINUX_CONTAINER", "image": crate::engine::test_image(),
             "computeType": "BUILD_GENERAL1_SMALL"},
     });

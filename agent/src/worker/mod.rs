@@ -107,8 +107,8 @@ impl Worker {
         let mut builds = JoinSet::new();
         // What runs again needs the place of what was left.
         watching::clean(node).await;
-        taking_up::take_up(node, &mut builds).await;
         let mut around = JoinSet::new();
+        taking_up::take_up(node, &mut builds, &mut around).await;
         around.spawn(watching::heartbeat(Arc::clone(node)));
         around.spawn(watching::stops(Arc::clone(node)));
         around.spawn(watching::sweep(Arc::clone(node)));

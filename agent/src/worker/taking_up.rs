@@ -19,8 +19,9 @@ use crate::store::{CommandsRan, Fence, HeldLease};
 /// How often the store is asked for leases before they are left to run out.
 const TRIES: u32 = 5;
 
-/// Takes up what the worker before has left. Builds that go on get a task each.
-pub(super) async fn take_up(node: &Arc<Node>, builds: &mut JoinSet<()>) {
+/// Takes up what the worker before has left. Builds that go on get a task each; `around` gets those of
+/// which only the log is left, or which are not this worker's any more: nobody waits for them.
+pub(super) async fn take_up(node: &Arc<Node>, builds: &mut JoinSet<()>, around: &mut JoinSet<()>) {
     let kept = node.outcomes.all().unwrap_or_else(|error| {
         tracing::warn!("cannot look for outcomes that were not written: {error}");
         Vec::new()
@@ -51,7 +52,7 @@ pub(super) async fn take_up(node: &Arc<Node>, builds: &mut JoinSet<()>) {
         }
     }
     for (build, directory) in left {
-        builds.spawn(end_lost(Arc::clone(node), build, directory));
+        around.spawn(end_lost(Arc::clone(node), build, directory));
     }
 }
 
