@@ -24,6 +24,8 @@ pub(super) struct KeptOrder {
     pub(super) plan: Plan,
     /// Whether the build has credentials of a role, which have to be renewed.
     pub(super) has_credentials: bool,
+    /// Whether the plan had secrets.
+    pub(super) had_secrets: bool,
     /// When the executor was given it, in milliseconds since 1970 UTC.
     given_millis: i64,
 }
@@ -77,6 +79,7 @@ pub(super) fn keep_order(
             ..plan.clone()
         },
         has_credentials: plan.credentials.is_some(),
+        had_secrets: !plan.secrets.is_empty(),
         given_millis: Timestamp::now().as_millisecond(),
     };
     state_file::write(&directory.order(), &order)

@@ -212,6 +212,7 @@ async fn steps(
         request,
         buildspec: &buildspec,
         plan: &plan,
+        knows_secrets: true,
         directory,
         aws: &aws,
         stop,

@@ -29,6 +29,9 @@ pub(super) struct Upload<'a> {
     pub(super) buildspec: &'a Buildspec,
     /// What was carried out.
     pub(super) plan: &'a Plan,
+    /// Whether the plan has the values that must not be shown. A process that took the build up does
+    /// not know them.
+    pub(super) knows_secrets: bool,
     /// Where the collected files lie.
     pub(super) directory: &'a BuildDirectory,
     /// Clients of AWS with the build's role.

@@ -147,6 +147,7 @@ async fn steps(
         request,
         buildspec: &buildspec,
         plan: &order.plan,
+        knows_secrets: !order.had_secrets,
         directory,
         aws: &aws,
         stop,
