@@ -9,6 +9,7 @@ mod builds;
 mod cache;
 mod parser;
 mod queue;
+mod uploads;
 mod worker;
 
 use std::io::{self, Write};
@@ -26,7 +27,7 @@ fn main() -> io::Result<()> {
     )?;
     // Arguments choose by part: `bench queue worker`.
     let parts: Vec<String> = std::env::args().skip(1).collect();
-    let rows: [(&str, Measure); 14] = [
+    let rows: [(&str, Measure); 18] = [
         ("builds", builds::one_build),
         ("builds", builds::one_command),
         ("builds", builds::output),
@@ -37,6 +38,10 @@ fn main() -> io::Result<()> {
         ("parser", parser::hostile),
         ("queue", queue::throughput),
         ("queue", queue::depth),
+        ("uploads", uploads::large),
+        ("uploads", uploads::large_memory),
+        ("uploads", uploads::many),
+        ("uploads", uploads::many_memory),
         ("worker", worker::beginning),
         ("worker", worker::at_once),
         ("worker", worker::idle_memory),
