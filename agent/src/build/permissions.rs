@@ -75,9 +75,6 @@ impl List {
         if let BuildspecChoice::S3(arn) = &request.buildspec {
             self.of_role(&["s3:GetObject"], arn, "buildspec");
         }
-        if let Some(certificate) = &request.certificate {
-            self.of_role(&["s3:GetObject"], &s3(certificate), "certificate");
-        }
         let secondary = request.secondary_sources.iter().map(|one| &one.location);
         for location in std::iter::once(&request.source).chain(secondary) {
             let SourceLocation::Project(source) = location else {

@@ -64,7 +64,10 @@ pub(crate) fn output() -> Row {
 
 /// The agent's peak with the large output against its peak with a hundredth of it.
 pub(crate) fn memory() -> Row {
-    let peak = |bytes| peak_memory_kib(&project_of(&[writing(bytes)]));
+    let peak = |bytes| {
+        let project = project_of(&[writing(bytes)]);
+        peak_memory_kib(start_agent(&project))
+    };
     let (large, small) = (peak(OUTPUT_BYTES), peak(OUTPUT_BYTES / 100));
     Row {
         what: "peak memory in it, against 1 % of the output".to_owned(),
@@ -156,8 +159,7 @@ impl Drop for Container {
 
 /// Peak resident size of the agent in one build. The kernel keeps the peak, so the last look before
 /// the end decides, and looking seldom is enough.
-fn peak_memory_kib(project: &Project) -> u32 {
-    let mut agent = start_agent(project);
+pub(crate) fn peak_memory_kib(mut agent: Child) -> u32 {
     let status = format!("/proc/{}/status", agent.id());
     let mut peak = 0;
     while agent.try_wait().expect("a child can be asked").is_none() {
@@ -179,6 +181,6 @@ fn peak_memory_kib(project: &Project) -> u32 {
     peak
 }
 
-fn mebibytes(kibibytes: u32) -> String {
+pub(crate) fn mebibytes(kibibytes: u32) -> String {
     format!("{:.1} MiB", f64::from(kibibytes) / 1024.0)
 }

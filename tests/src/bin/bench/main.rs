@@ -11,6 +11,7 @@ mod cache;
 mod parser;
 mod queue;
 mod sources;
+mod uploads;
 mod worker;
 
 use std::io::{self, Write};
@@ -28,7 +29,7 @@ fn main() -> io::Result<()> {
     )?;
     // Arguments choose by part: `bench queue worker`.
     let parts: Vec<String> = std::env::args().skip(1).collect();
-    let rows: [(&str, Measure); 19] = [
+    let rows: [(&str, Measure); 23] = [
         ("builds", builds::one_build),
         ("builds", builds::one_command),
         ("builds", builds::output),
@@ -41,6 +42,10 @@ fn main() -> io::Result<()> {
         ("parser", parser::hostile),
         ("queue", queue::throughput),
         ("queue", queue::depth),
+        ("uploads", uploads::large),
+        ("uploads", uploads::large_memory),
+        ("uploads", uploads::many),
+        ("uploads", uploads::many_memory),
         ("worker", worker::beginning),
         ("worker", worker::at_once),
         ("worker", worker::idle_memory),
