@@ -113,7 +113,7 @@ fn run_in(image: &str, config: &str) -> Finished {
     let secrets = secrets_file(&project);
     let description = format!(
         r#"{{"name": "second", "source": {{"type": "NO_SOURCE"}}, "artifacts": {{"type": "NO_ARTIFACTS"}},
-            "serviceRole": "arn:aws:iam::123456789012:role/r",
+            "logsConfig": {{"cloudWatchLogs": {{"status": "DISABLED"}}}},
             "environment": {{"type": "LINUX_CONTAINER", "computeType": "BUILD_GENERAL1_SMALL", "image": "{image}",
                 "imagePullCredentialsType": "SERVICE_ROLE",
                 "registryCredential": {{"credential": "registry", "credentialProvider": "SECRETS_MANAGER"}}}}}}"#
@@ -228,6 +228,7 @@ fn the_local_docker_layer_cache_keeps_the_layers_of_an_engine_inside_the_build()
     fs::write(
         &file,
         r#"{"name": "layers", "source": {"type": "NO_SOURCE"}, "artifacts": {"type": "NO_ARTIFACTS"},
+            "logsConfig": {"cloudWatchLogs": {"status": "DISABLED"}},
             "serviceRole": "arn:aws:iam::123456789012:role/r",
             "cache": {"type": "LOCAL", "modes": ["LOCAL_DOCKER_LAYER_CACHE"]},
             "environment": {"type": "LINUX_CONTAINER", "computeType": "BUILD_GENERAL1_SMALL",

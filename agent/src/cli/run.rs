@@ -17,8 +17,8 @@ use super::{GlobalArgs, diagnostics, signals, timings};
 use crate::build::{self, Abort, Outcome, Tools};
 use crate::logs::{JsonSink, LogSink, TextSink};
 use crate::model::{
-    ArtifactDirectory, ArtifactPackaging, Build, DetailedReport, Placement, ProjectCache,
-    SourceLocation, Status,
+    ArtifactDirectory, ArtifactPackaging, Build, BuildRequest, DetailedReport, LogsConfig, Placement,
+    ProjectCache, SourceLocation, Status,
 };
 use crate::secrets::SecretsFile;
 
@@ -75,12 +75,7 @@ pub(super) async fn run(args: RunArgs, global: &GlobalArgs) -> Result<Exit, Fail
     let request = args.build.request(&config, artifacts);
     let mut request = request.map_err(Failure::usage)?;
     if args.mount {
-        let SourceLocation::Directory { placement, .. } = &mut request.source else {
-            return Err(Failure::usage(anyhow::anyhow!(
-                "--mount works in a directory of this machine: name it as SOURCE"
-            )));
-        };
-        *placement = Placement::InPlace;
+        work_in_place(&mut request)?;
     }
     if args.no_cache {
         request.cache = ProjectCache::default();
@@ -97,6 +92,7 @@ pub(super) async fn run(args: RunArgs, global: &GlobalArgs) -> Result<Exit, Fail
         secrets,
         ..global.tools(config).await?
     };
+    keep_log_here_without_aws(&mut request, &tools).await;
     let sink: Box<dyn LogSink> = if args.json {
         Box::new(JsonSink::new(io::stdout()))
     } else {
@@ -121,6 +117,27 @@ pub(super) async fn run(args: RunArgs, global: &GlobalArgs) -> Result<Exit, Fail
         write_reports(&directory, &outcome.reports).map_err(Failure::fault)?;
     }
     Ok(report(outcome, args.json))
+}
+
+fn work_in_place(request: &mut BuildRequest) -> Result<(), Failure> {
+    let SourceLocation::Directory { placement, .. } = &mut request.source else {
+        return Err(Failure::usage(anyhow::anyhow!(
+            "--mount works in a directory of this machine: name it as SOURCE"
+        )));
+    };
+    *placement = Placement::InPlace;
+    Ok(())
+}
+
+/// A project logs to CloudWatch Logs unless it says otherwise. On a machine without credentials its log
+/// would be waited for at the end of every build, in vain.
+async fn keep_log_here_without_aws(request: &mut BuildRequest, tools: &Tools) {
+    if request.logs.cloud_watch().is_some() && !tools.aws.has_credentials().await {
+        tell(format_args!(
+            "the log does not go to CloudWatch Logs: no credentials for AWS were found"
+        ));
+        request.logs.cloud_watch_logs = LogsConfig::disabled().cloud_watch_logs;
+    }
 }
 
 /// Writes one file a report, named by its group.

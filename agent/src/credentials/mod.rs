@@ -70,6 +70,11 @@ impl Aws {
         &self.agent
     }
 
+    /// Whether the agent has credentials at all; whether they are good, AWS decides.
+    pub async fn has_credentials(&self) -> bool {
+        role::has_credentials(self.agent.config().await).await
+    }
+
     /// Clients with the credentials of a role, or with the agent's own where there is none.
     pub fn session(&self, role: Option<Role>) -> Session {
         match role {

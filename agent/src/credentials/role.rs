@@ -5,6 +5,7 @@ use std::time::SystemTime;
 
 use aws_config::SdkConfig;
 use aws_config::sts::AssumeRoleProvider;
+use aws_credential_types::provider::error::CredentialsError as NotProvided;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
 
 use super::Session;
@@ -103,12 +104,21 @@ impl Role {
 
 impl Session {
     /// New credentials of the session's role, to be handed on; `None` for the agent's own session, whose
-    /// credentials are nobody else's business.
+    /// credentials are nobody else's business, and where the agent has none: projects name a role because
+    /// the API wants one, and have to build on machines that know nothing of AWS too.
     pub async fn new_credentials(&self) -> Result<Option<TemporaryCredentials>, CredentialsError> {
         let Some((role, agent)) = &self.shared.role else {
             return Ok(None);
         };
-        let provider = role.provider(agent.config().await).await;
+        let config = agent.config().await;
+        if !has_credentials(config).await {
+            tracing::warn!(
+                "the service role {} is not assumed, and builds get no credentials: this agent has none of its own",
+                role.arn
+            );
+            return Ok(None);
+        }
+        let provider = role.provider(config).await;
         let given = provider.provide_credentials().await;
         let given = given.map_err(|error| CredentialsError::Assume {
             role: role.arn.clone(),
@@ -127,4 +137,15 @@ impl Session {
             }),
         }
     }
+}
+
+/// Whether AWS's chain finds credentials at all. Those that are found and refused are another matter.
+pub(super) async fn has_credentials(config: &SdkConfig) -> bool {
+    let Some(provider) = config.credentials_provider() else {
+        return false;
+    };
+    !matches!(
+        provider.provide_credentials().await,
+        Err(NotProvided::CredentialsNotLoaded(_))
+    )
 }

@@ -187,16 +187,6 @@ impl Overrides {
                 ": builds share the kernel of the machine",
             ),
             (
-                "imagePullCredentialsTypeOverride",
-                self.image_pull_credentials_type.is_some(),
-                not_yet,
-            ),
-            (
-                "registryCredentialOverride",
-                self.registry_credential.is_some(),
-                not_yet,
-            ),
-            (
                 "reportBuildStatusOverride",
                 self.report_build_status == Some(true),
                 not_yet,
