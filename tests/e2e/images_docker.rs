@@ -4,8 +4,9 @@
 use std::fs;
 use std::path::PathBuf;
 
+use tests::aws::Moto;
 use tests::registry::{LOGIN, Registry};
-use tests::{Finished, Image, Project, engine};
+use tests::{Finished, Image, Project, Running, engine};
 
 /// Logs in, builds, tags and pushes, and tells ECS what to take.
 const BUILDSPEC: &str = r#"
@@ -196,6 +197,49 @@ fn an_image_is_built_on_the_engine_of_this_machine_where_the_operator_allows_it(
 }
 
 #[test]
+fn the_aws_cli_of_a_build_logs_docker_in_to_ecr_with_the_role_of_the_project() {
+    // The build reaches this machine only at the address of its way out.
+    let (moto, registry) = (Moto::start_on("0.0.0.0"), Registry::start());
+    let port = moto.address().rsplit(':').next().unwrap_or_default();
+    let ecr = format!("http://{}:{port}", engine::host_address());
+    let name = registry.for_host();
+    let repository = format!("ecr-{}", std::process::id());
+    let login = format!(
+        "aws --endpoint-url {ecr} ecr get-login-password | docker login --username AWS --password-stdin {name}"
+    );
+    let pushed = format!("{name}/{repository}:1");
+    let buildspec = format!(
+        "version: 0.2\nphases:\n  build:\n    commands:\n      - {login}\n      - sh make-root.sh root\n      - docker build --tag {pushed} .\n      - docker push {pushed}\n"
+    );
+    let project = Project::new(&buildspec)
+        .with_file("make-root.sh", MAKE_ROOT)
+        .with_file("Dockerfile", DOCKERFILE);
+    let config = configuration(&project, "privileged_mode = 'docker-socket'");
+    let role = "arn:aws:iam::123456789012:role/service-role/images";
+    let mut command = project.build_command(&[
+        "--config",
+        &config,
+        "--image",
+        "buildspec-agent/docker:latest",
+        "--privileged",
+        "--service-role",
+        role,
+    ]);
+    command.envs(moto.environment());
+    let finished = Running::start(command).finish();
+    project.assert_clean();
+    engine::remove_image(&pushed);
+    assert_eq!(
+        finished.exit_code,
+        Some(0),
+        "{}\n{}",
+        finished.log(),
+        finished.stderr
+    );
+    assert_runs(&pushed);
+}
+
+#[test]
 fn a_docker_server_keeps_its_layers_from_build_to_build_and_runs_only_during_them() {
     let registry = Registry::start();
     let name = registry.for_containers();
@@ -245,7 +289,7 @@ fn the_local_docker_layer_cache_keeps_the_layers_of_an_engine_inside_the_build()
     let run = || {
         let mut command = project.agent(&["run"]);
         command.arg(&source).args(arguments).arg("--json");
-        let finished = tests::Running::start(command).finish();
+        let finished = Running::start(command).finish();
         project.assert_clean();
         assert_eq!(
             finished.exit_code,
