@@ -95,6 +95,7 @@ fn the_window_of_the_person_is_the_window_of_the_shell() {
     let mut running = project.start(&["--keep-on-failure=2h"]);
     running.wait_for("for at most 120 minutes");
     let mut terminal = attach(&project, &[]);
+    terminal.wait_for("# ");
     terminal.type_keys("stty size; tty\r");
     terminal.wait_for("24 80");
     terminal.wait_for("/dev/pts/");

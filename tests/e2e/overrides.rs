@@ -112,11 +112,11 @@ fn what_cannot_be_carried_out_is_refused_by_name_before_anything_runs() {
     for (overrides, name) in [
         (
             r#"{"privilegedModeOverride": true}"#,
-            "`privilegedModeOverride`",
+            "privileged mode is refused",
         ),
         (
             r#"{"secondarySourcesOverride": [{"type": "S3"}]}"#,
-            "secondary sources",
+            "every item has to have an identifier",
         ),
         (r#"{"timeoutInMinutes": 5}"#, "`timeoutInMinutes`"),
         (

@@ -235,7 +235,11 @@ impl Endpoint {
                 None
             };
             let bytes = to_bytes(body, BODY_BYTES).await;
-            let bytes = bytes.map(Vec::from).map_err(|_| too_large())?;
+            // One that names its length, within the limit, was cut off on its way.
+            let bytes = bytes.map(Vec::from).map_err(|_| match length {
+                Some(_) => ApiError::new(Code::Serialization, "the body was cut off".to_owned()),
+                None => too_large(),
+            })?;
             Ok((bytes, place))
         };
         timeout(BODY_TIME, reading).await.unwrap_or_else(|_| {

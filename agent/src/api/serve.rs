@@ -117,6 +117,8 @@ where
     );
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
+        // Who has said all it has to say still wants its answer.
+        .half_close(true)
         .header_read_timeout(HEADERS)
         .max_buf_size(HEADER_BYTES)
         .serve_connection(TokioIo::new(stream), service);

@@ -215,6 +215,12 @@ pub(super) async fn fetch(
     tools: &Tools,
     stop: &CancellationToken,
 ) -> Result<Fetched, Abort> {
+    if request.certificate.is_some() {
+        return Err(Abort::failed(
+            "CLIENT_ERROR",
+            "certificate is not supported yet: let the machine and the build image trust it, and take it out of the project",
+        ));
+    }
     let stop = stop.child_token();
     let sources = std::iter::once(&checkout.primary).chain(&checkout.secondary);
     let sources = sources.skip(usize::from(checkout.placement == Placement::InPlace));

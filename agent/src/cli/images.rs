@@ -145,7 +145,7 @@ async fn test(tools: &Tools, global: &GlobalArgs, names: Vec<String>) -> Result<
     }
     let mut failed = None;
     for name in chosen {
-        let exit = smoke_test(tools, global, &directory, &name).await?;
+        let exit = Box::pin(smoke_test(tools, global, &directory, &name)).await?;
         if exit != Exit::Success {
             tell(format_args!(
                 "error: the smoke test of {name} did not succeed"
@@ -174,7 +174,7 @@ async fn smoke_test(
     arguments.push(&source);
     let parsed = Cli::try_parse_from(arguments).map_err(Failure::usage)?;
     match parsed.command {
-        super::Command::Run(args) => run_build(*args, global).await,
+        super::Command::Run(args) => Box::pin(run_build(*args, global)).await,
         _ => unreachable!("`run` stands in the arguments"),
     }
 }

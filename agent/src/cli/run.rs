@@ -17,8 +17,8 @@ use super::{GlobalArgs, diagnostics, signals, timings};
 use crate::build::{self, Abort, Outcome, Tools};
 use crate::logs::{JsonSink, LogSink, TextSink};
 use crate::model::{
-    ArtifactDirectory, ArtifactPackaging, Build, BuildRequest, DetailedReport, LogsConfig, Placement,
-    ProjectCache, SourceLocation, Status,
+    ArtifactDirectory, ArtifactPackaging, Build, BuildRequest, DetailedReport, LogsConfig,
+    Placement, ProjectCache, SourceLocation, Status,
 };
 use crate::secrets::SecretsFile;
 

@@ -97,15 +97,6 @@ impl BuildRequest {
                 "Invalid environment type: only containers on Linux can be run here",
             ));
         }
-        let certificate = over(
-            overrides.certificate.as_ref(),
-            environment.certificate.as_ref(),
-        );
-        if certificate.is_some() {
-            return Err(invalid(
-                "Invalid environment: certificate is not supported here yet: let the machine and the build image trust it, and take it out",
-            ));
-        }
         let fleet = overrides.fleet.as_ref().or(environment.fleet.as_ref());
         Ok(Self {
             id: start.id,
@@ -143,7 +134,10 @@ impl BuildRequest {
                 environment.registry_credential.as_ref(),
             ),
             image_pull_credentials_type: credentials,
-            certificate,
+            certificate: over(
+                overrides.certificate.as_ref(),
+                environment.certificate.as_ref(),
+            ),
             masked_variables: Vec::new(),
             environment_variables: variables(project, overrides),
             timeout: minutes(

@@ -56,10 +56,7 @@ fn a_build_is_run_and_followed_to_its_end() {
     let phases = build["phases"].as_array().expect("phases");
     let last = phases.last().expect("the last phase");
     assert_eq!(last["phaseType"], "COMPLETED");
-    assert!(
-        build["endTime"].is_string(),
-        "the AWS CLI prints times as texts"
-    );
+    assert!(!build["endTime"].is_null(), "pollers wait for it");
     // What AWS's action for GitHub asks for.
     let logs = &build["logs"];
     let events = server.run(
