@@ -10,19 +10,7 @@ readonly ENGINE_LOG=/var/log/buildspec-agent-dockerd.log
 readonly ENGINE_PID_FILE=/var/run/docker.pid
 readonly START_LIMIT_SECONDS=60
 
-fail() {
-    printf 'setup: %s\n' "$@" >&2
-    exit 1
-}
-
-# Runs a command whose output matters only when it fails.
-quietly() {
-    local output
-    if ! output=$(DEBIAN_FRONTEND=noninteractive "$@" 2>&1 </dev/null); then
-        printf '%s\n' "$output" >&2
-        fail "'$*' failed; its output is above"
-    fi
-}
+. "$(dirname "$0")/setup-functions.sh"
 
 engine_answers() {
     command -v docker >/dev/null && docker version --format '{{.Server.Version}}' >/dev/null 2>&1
@@ -53,8 +41,7 @@ refuse_where_not_ours() {
 }
 
 install_engine() {
-    quietly apt-get update
-    quietly apt-get install --yes --no-install-recommends docker.io
+    install_packages docker.io
     # From Debian 13 on the command line is a package of its own, which docker.io only recommends.
     command -v docker >/dev/null || quietly apt-get install --yes --no-install-recommends docker-cli
 }

@@ -9,28 +9,14 @@ readonly CACHE=${XDG_CACHE_HOME:-${HOME:?setup: neither XDG_CACHE_HOME nor HOME 
 readonly VENV=$CACHE/venv
 readonly MARKER=$VENV/requirements.sha256
 
-fail() {
-    printf 'setup: %s\n' "$@" >&2
-    exit 1
-}
-
-# Runs a command whose output matters only when it fails.
-quietly() {
-    local output
-    if ! output=$(DEBIAN_FRONTEND=noninteractive "$@" 2>&1 </dev/null); then
-        printf '%s\n' "$output" >&2
-        fail "'$*' failed; its output is above"
-    fi
-}
+. ../runtime-images/setup-functions.sh
 
 # Debian keeps what makes environments in a package of its own.
 provide_python() {
     python3 -c 'import ensurepip, venv' 2>/dev/null && return
-    if ! command -v apt-get >/dev/null || [ "$(id -u)" -ne 0 ]; then
+    can_install ||
         fail "python3 cannot make virtual environments: install python3 and python3-venv, then 'make setup'"
-    fi
-    quietly apt-get update
-    quietly apt-get install --yes --no-install-recommends python3 python3-venv
+    install_packages python3 python3-venv
 }
 
 wanted=$(sha256sum requirements.txt | cut -d ' ' -f 1)

@@ -7,10 +7,7 @@ set -euo pipefail
 readonly CACHE=${XDG_CACHE_HOME:-${HOME:?setup: neither XDG_CACHE_HOME nor HOME is set}/.cache}/buildspec-agent
 readonly PROGRAM=$CACHE/registry/usr/bin/docker-registry
 
-fail() {
-    printf 'setup: %s\n' "$@" >&2
-    exit 1
-}
+. "$(dirname "$0")/../runtime-images/setup-functions.sh"
 
 mkdir -p "$CACHE"
 # Two clones may be set up at the same time.

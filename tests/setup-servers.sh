@@ -4,6 +4,8 @@ set -euo pipefail
 
 readonly POLICY=/usr/sbin/policy-rc.d
 
+. "$(dirname "$0")/../runtime-images/setup-functions.sh"
+
 missing=()
 command -v git >/dev/null || missing+=(git)
 command -v ssh >/dev/null || missing+=(openssh-client)
@@ -12,10 +14,7 @@ command -v openssl >/dev/null || missing+=(openssl)
 if [ ${#missing[@]} -eq 0 ]; then
     exit 0
 fi
-if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
-    echo "setup: the tests need ${missing[*]}: install them, then 'make setup'" >&2
-    exit 1
-fi
+can_install || fail "the tests need ${missing[*]}: install them, then 'make setup'"
 echo "setup: installing ${missing[*]}"
 # The tests start a server of their own; the package must not start one for everybody.
 if [ ! -e "$POLICY" ]; then
@@ -23,5 +22,4 @@ if [ ! -e "$POLICY" ]; then
     printf '#!/bin/sh\nexit 101\n' >"$POLICY"
     chmod 755 "$POLICY"
 fi
-apt-get update >/dev/null
-DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends "${missing[@]}" >/dev/null
+install_packages "${missing[@]}"
