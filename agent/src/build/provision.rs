@@ -99,10 +99,7 @@ pub(super) async fn start(
     let spec = container_spec(request, tools, directory, places);
     let container = tools.engine.start_container(spec).await?;
     let channel = directory.channel();
-    let control = tokio::select! {
-        control = connect(&channel) => control?,
-        exit = container.wait() => return Err(death(exit?, &channel)),
-    };
+    let control = join_executor(&container, &channel).await?;
     Ok(Provisioned {
         container,
         control,
@@ -121,10 +118,7 @@ pub(super) async fn rejoin(
     let name = ContainerName::of_build(request.id.uuid);
     let container = tools.engine.container(name);
     let channel = directory.channel();
-    let control = tokio::select! {
-        control = connect(&channel) => control?,
-        exit = container.wait() => return Err(death(exit?, &channel)),
-    };
+    let control = join_executor(&container, &channel).await?;
     Ok(Provisioned {
         container,
         control,
@@ -132,6 +126,14 @@ pub(super) async fn rejoin(
         entrypoint: Vec::new(),
         runs_docker: false,
     })
+}
+
+/// Connects to the executor of a container, unless the container dies first.
+async fn join_executor(container: &BuildContainer, channel: &Path) -> Result<UnixStream, Abort> {
+    tokio::select! {
+        control = connect(channel) => Ok(control?),
+        exit = container.wait() => Err(death(exit?, channel)),
+    }
 }
 
 fn container_spec(

@@ -371,20 +371,20 @@ mod tests {
         Git::new(home, crate::config::process_environment, deadline, stop)
     }
 
+    async fn bare_repository(git: &Git, home: &Path) -> PathBuf {
+        let directory = home.join("r.git");
+        let path = directory.to_str().unwrap();
+        let init = ["init", "--quiet", "--bare", "--template=", path];
+        git.run(&directory, &init, None).await.unwrap();
+        directory
+    }
+
     #[tokio::test]
     async fn neither_host_nor_repository_configure_it() {
         let home = tempfile::tempdir().unwrap();
         std::fs::write(home.path().join(".gitconfig"), "[user]\nname = host\n").unwrap();
         let git = git(home.path(), &CancellationToken::new());
-        let directory = home.path().join("r.git");
-        let path = directory.to_str().unwrap();
-        git.run(
-            &directory,
-            &["init", "--quiet", "--bare", "--template=", path],
-            None,
-        )
-        .await
-        .unwrap();
+        let directory = bare_repository(&git, home.path()).await;
         assert!(!directory.join("hooks").exists());
         let read = git
             .read(&directory, &["config", "--get", "user.name"], 100)
@@ -400,17 +400,10 @@ mod tests {
     async fn transports_that_stay_on_this_machine_are_off() {
         let home = tempfile::tempdir().unwrap();
         let git = git(home.path(), &CancellationToken::new());
-        let directory = home.path().join("r.git");
-        let path = directory.to_str().unwrap();
-        git.run(
-            &directory,
-            &["init", "--quiet", "--bare", "--template=", path],
-            None,
-        )
-        .await
-        .unwrap();
+        let directory = bare_repository(&git, home.path()).await;
+        let path = directory.display().to_string();
         let file = format!("file://{path}");
-        for url in [path, &file, "ext::sh -c true", "git://127.0.0.1/r"] {
+        for url in [&*path, &file, "ext::sh -c true", "git://127.0.0.1/r"] {
             let listed = git.read(&directory, &["ls-remote", "--", url], 100).await;
             let Err(GitError::Failed { words, .. }) = listed else {
                 panic!("{url}: {listed:?}")
@@ -424,15 +417,7 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let stop = CancellationToken::new();
         let git = git(home.path(), &stop);
-        let directory = home.path().join("r.git");
-        let path = directory.to_str().unwrap();
-        git.run(
-            &directory,
-            &["init", "--quiet", "--bare", "--template=", path],
-            None,
-        )
-        .await
-        .unwrap();
+        let directory = bare_repository(&git, home.path()).await;
         let much = git.read(&directory, &["help", "--all"], 10).await;
         assert!(
             matches!(
