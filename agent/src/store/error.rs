@@ -1,5 +1,7 @@
 //! Why the store did not do what it was asked to.
 
+use std::sync::Arc;
+
 use super::resource::Kind;
 use crate::model::{BuildId, ProjectName};
 
@@ -68,8 +70,8 @@ pub enum StoreError {
     Database {
         /// The statement's beginning.
         statement: &'static str,
-        /// What the engine says.
-        source: sqlx::Error,
+        /// What the engine says; calls that shared a transaction share it.
+        source: Arc<sqlx::Error>,
     },
     /// A row holds what no version of this program writes.
     #[error("the store holds a {what} that cannot be read: {value}")]
@@ -85,5 +87,32 @@ impl StoreError {
     /// Whether asking again later may help: the database is away or busy.
     pub fn is_passing(&self) -> bool {
         matches!(self, Self::Database { .. } | Self::Open { .. })
+    }
+
+    /// The same error for another call, if it is one of the connection and says nothing about the call.
+    pub(super) fn shared(&self) -> Option<Self> {
+        let Self::Database { statement, source } = self else {
+            return None;
+        };
+        let is_of_connection = matches!(
+            **source,
+            sqlx::Error::Io(_)
+                | sqlx::Error::Tls(_)
+                | sqlx::Error::PoolTimedOut
+                | sqlx::Error::PoolClosed
+                | sqlx::Error::WorkerCrashed
+        );
+        is_of_connection.then(|| Self::Database {
+            statement,
+            source: Arc::clone(source),
+        })
+    }
+
+    /// The store is being closed: nobody answers calls any more.
+    pub(super) fn gone() -> Self {
+        Self::Database {
+            statement: "BEGIN",
+            source: Arc::new(sqlx::Error::PoolClosed),
+        }
     }
 }

@@ -5,7 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use agent::model::Status;
-use agent::store::{CommandsRan, IdempotencyToken, Operation, Store};
+use agent::store::{
+    AtLimit, CommandsRan, Fence, IdempotencyToken, NewBuild, Operation, Store, StoreError,
+};
+use serde_json::json;
 use tests::stores::{TestStore, build, offer};
 use tokio::task::JoinSet;
 
@@ -17,6 +20,10 @@ promises!(
     no_build_is_leased_twice,
     a_limit_is_never_exceeded,
     stopping_and_leasing_at_once_gives_one_end,
+    a_limit_refuses_what_comes_at_once_beyond_it,
+    calls_at_once_fail_each_for_itself,
+    a_build_has_one_outcome_however_many_come_at_once,
+    progress_at_once_reaches_every_build,
 );
 
 async fn numbers_are_given_once(test: &TestStore) {
@@ -149,5 +156,133 @@ async fn stopping_and_leasing_at_once_gives_one_end(test: &TestStore) {
             None => assert_eq!(stopped.status, "STOPPED"),
         }
         assert_eq!(test.build(&id).await.status, "STOPPED");
+    }
+}
+
+async fn a_limit_refuses_what_comes_at_once_beyond_it(test: &TestStore) {
+    test.project("demo", Some(3)).await;
+    let mut submitting = JoinSet::new();
+    for number in 0..20 {
+        let store = Arc::clone(&test.store);
+        let project = ["demo", "free"][number % 2];
+        let strict = NewBuild {
+            at_limit: AtLimit::Reject,
+            ..build(project)
+        };
+        submitting.spawn(async move { (project, store.submit(strict, None).await) });
+    }
+    let mut numbers: BTreeMap<&str, BTreeSet<u64>> = BTreeMap::new();
+    while let Some(submitted) = submitting.join_next().await {
+        match submitted.unwrap() {
+            (project, Ok(submission)) => {
+                numbers
+                    .entry(project)
+                    .or_default()
+                    .insert(submission.build.number);
+            }
+            ("demo", Err(StoreError::LimitReached { limit: 3, .. })) => {}
+            (project, Err(error)) => panic!("{project}: {error}"),
+        }
+    }
+    assert_eq!(numbers["demo"], (1..=3).collect());
+    assert_eq!(numbers["free"], (1..=10).collect());
+    let mut leased = 0;
+    while let Some(lease) = test.lease("one").await {
+        let outcome = ended(Status::Succeeded);
+        test.store.finish(&lease.fence, outcome).await.unwrap();
+        leased += 1;
+    }
+    assert_eq!(leased, 13);
+    assert_eq!(test.submit("demo").await.number, 4);
+}
+
+async fn calls_at_once_fail_each_for_itself(test: &TestStore) {
+    let token = |fingerprint: String| IdempotencyToken {
+        operation: Operation::StartBuild,
+        token: "same".to_owned(),
+        fingerprint,
+    };
+    let first = test
+        .store
+        .submit(build("demo"), Some(token("0".to_owned())));
+    let first = first.await.unwrap().build.id;
+    let mut submitting = JoinSet::new();
+    for number in 0..12 {
+        let store = Arc::clone(&test.store);
+        let token = (number % 3 > 0).then(|| token((number % 3 - 1).to_string()));
+        submitting.spawn(async move { (number % 3, store.submit(build("demo"), token).await) });
+    }
+    let mut fresh = 0;
+    while let Some(submitted) = submitting.join_next().await {
+        match submitted.unwrap() {
+            (0, Ok(submission)) => fresh += u32::from(submission.is_new),
+            (1, Ok(submission)) => assert_eq!(submission.build.id, first),
+            (2, Err(StoreError::TokenMismatch)) => {}
+            (kind, other) => panic!("{kind}: {other:?}"),
+        }
+    }
+    assert_eq!(fresh, 4);
+}
+
+async fn a_build_has_one_outcome_however_many_come_at_once(test: &TestStore) {
+    for _ in 0..10 {
+        test.submit("demo").await;
+        let fence = test.lease("one").await.unwrap().fence;
+        let older = Fence {
+            attempt: 7,
+            ..fence.clone()
+        };
+        let mut ending = JoinSet::new();
+        for number in 0..9 {
+            let store = Arc::clone(&test.store);
+            let fence = [&fence, &older][number % 2].clone();
+            let status = [Status::Succeeded, Status::Failed, Status::Fault][number % 3];
+            ending.spawn(async move {
+                let ended = store.finish(&fence, ended(status)).await;
+                ended.map(|()| (fence, status))
+            });
+        }
+        let mut written = Vec::new();
+        while let Some(ended) = ending.join_next().await {
+            match ended.unwrap() {
+                Ok(outcome) => written.push(outcome),
+                Err(StoreError::LeaseLost { .. }) => {}
+                Err(error) => panic!("{error}"),
+            }
+        }
+        let [(winner, status)] = written.as_slice() else {
+            panic!("one is written: {written:?}");
+        };
+        assert_eq!(*winner, fence);
+        assert_eq!(test.build(&fence.build).await.status, status.name());
+    }
+}
+
+async fn progress_at_once_reaches_every_build(test: &TestStore) {
+    let mut fences = Vec::new();
+    for _ in 0..10 {
+        test.submit("demo").await;
+        fences.push(test.lease("one").await.unwrap().fence);
+    }
+    let mut telling = JoinSet::new();
+    for (number, fence) in fences.iter().cloned().enumerate() {
+        let store = Arc::clone(&test.store);
+        telling.spawn(async move {
+            let record = json!({"number": number});
+            store
+                .progress(&fence, record, number % 2 == 0)
+                .await
+                .unwrap();
+        });
+    }
+    telling.join_all().await;
+    let held = test.store.held("one").await.unwrap();
+    for (number, fence) in fences.iter().enumerate() {
+        assert_eq!(
+            test.build(&fence.build).await.record,
+            json!({"number": number})
+        );
+        let lease = held.iter().find(|lease| lease.fence == *fence).unwrap();
+        assert_eq!(lease.has_started, number % 2 == 0);
     }
 }

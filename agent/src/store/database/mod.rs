@@ -8,7 +8,10 @@ mod migrations;
 mod postgres;
 mod row;
 mod sqlite;
+mod twin;
 mod watch;
+
+use std::sync::Arc;
 
 use async_trait::async_trait;
 
@@ -18,18 +21,30 @@ pub(super) use changes::{Signals, Topic};
 pub(super) use postgres::Postgres;
 pub(super) use row::{Row, Value, timestamp};
 pub(super) use sqlite::Sqlite;
+pub(super) use twin::{Twin, of_each};
 
 /// A database that the store can live in.
 #[async_trait]
 pub(super) trait Database: std::fmt::Debug + Send + Sync + 'static {
     /// Begins a transaction that may write.
-    async fn write(&self) -> Result<Box<dyn Session>, StoreError>;
+    async fn write(&self, durability: Durability) -> Result<Box<dyn Session>, StoreError>;
 
     /// Begins a transaction that only reads, and sees one state of things.
     async fn read(&self) -> Result<Box<dyn Session>, StoreError>;
 
     /// Wake-up calls from this process and others.
     fn changes(&self) -> Changes;
+}
+
+/// What is left of a transaction when the machine of the database loses its power right after it.
+/// Whatever is left, everything before it is left too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Durability {
+    /// All of it: the disk has it before the caller knows.
+    Kept,
+    /// Perhaps nothing, if no transaction that is kept follows: for what nobody outside acts upon
+    /// before such a one. Saves the time of a flush.
+    Following,
 }
 
 /// A transaction. Dropped without [`Session::commit`], it has not happened.
@@ -50,15 +65,6 @@ pub(super) trait Session: Send {
 
     /// Makes it happen.
     async fn commit(self: Box<Self>) -> Result<(), StoreError>;
-}
-
-/// One statement in the words of both engines.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Twin {
-    /// SQLite's.
-    pub(super) sqlite: &'static str,
-    /// PostgreSQL's.
-    pub(super) postgres: &'static str,
 }
 
 /// Short forms of [`Session::rows`].
@@ -86,5 +92,8 @@ impl dyn Session + '_ {
 
 /// Describes a statement that failed; made for `map_err`.
 fn failed(statement: &'static str) -> impl FnOnce(sqlx::Error) -> StoreError {
-    move |source| StoreError::Database { statement, source }
+    move |source| StoreError::Database {
+        statement,
+        source: Arc::new(source),
+    }
 }

@@ -9,7 +9,9 @@ use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions, PgRow};
 use sqlx::{Column, PgPool, Row as _, Transaction, TypeInfo};
 use tokio::task::JoinSet;
 
-use super::{Changes, Database, Row, Session, Signals, Topic, Twin, Value, failed, migrations};
+use super::{
+    Changes, Database, Durability, Row, Session, Signals, Topic, Twin, Value, failed, migrations,
+};
 use crate::store::StoreError;
 
 /// Name of the channel for wake-up calls.
@@ -98,8 +100,12 @@ async fn listen_once(pool: &PgPool, signals: &Signals) -> Result<(), sqlx::Error
 
 #[async_trait]
 impl Database for Postgres {
-    async fn write(&self) -> Result<Box<dyn Session>, StoreError> {
-        let transaction = self.pool.begin().await.map_err(failed("BEGIN"))?;
+    async fn write(&self, durability: Durability) -> Result<Box<dyn Session>, StoreError> {
+        let begin = match durability {
+            Durability::Kept => "BEGIN",
+            Durability::Following => "BEGIN; SET LOCAL synchronous_commit TO off",
+        };
+        let transaction = self.pool.begin_with(begin).await.map_err(failed(begin))?;
         Ok(Box::new(PostgresSession { transaction }))
     }
 

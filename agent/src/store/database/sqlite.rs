@@ -13,7 +13,9 @@ use sqlx::sqlite::{
 use sqlx::{Column, Row as _, Transaction, TypeInfo, ValueRef};
 
 use super::watch::Watch;
-use super::{Changes, Database, Row, Session, Signals, Topic, Twin, Value, failed, migrations};
+use super::{
+    Changes, Database, Durability, Row, Session, Signals, Topic, Twin, Value, failed, migrations,
+};
 use crate::store::StoreError;
 
 /// How long a statement waits for another process that writes.
@@ -105,9 +107,12 @@ fn lock(path: &Path) -> std::io::Result<Flock<File>> {
 
 #[async_trait]
 impl Database for Sqlite {
-    async fn write(&self) -> Result<Box<dyn Session>, StoreError> {
-        const BEGIN: &str = "BEGIN IMMEDIATE";
-        let transaction = self.writer.begin_with(BEGIN).await.map_err(failed(BEGIN))?;
+    async fn write(&self, durability: Durability) -> Result<Box<dyn Session>, StoreError> {
+        let begin = match durability {
+            Durability::Kept => "PRAGMA synchronous = FULL; BEGIN IMMEDIATE",
+            Durability::Following => "PRAGMA synchronous = NORMAL; BEGIN IMMEDIATE",
+        };
+        let transaction = self.writer.begin_with(begin).await.map_err(failed(begin))?;
         Ok(Box::new(SqliteSession {
             transaction,
             signals: self.signals.clone(),

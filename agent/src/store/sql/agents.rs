@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 
-use super::{builds, millis};
-use crate::store::database::{Session, Twin};
+use super::{builds, fenced, millis};
+use crate::store::database::{Session, Twin, of_each};
 use crate::store::{AgentDescription, Fence, HeldLease, StoreError};
 
 const SEEN: &str = "
@@ -14,12 +14,12 @@ INSERT INTO agents (id, seen_at, description) SELECT $1, now, $2 FROM clock WHER
 ON CONFLICT (id) DO UPDATE SET seen_at = excluded.seen_at, description = excluded.description";
 
 /// A lease that has run out is extended all the same as long as nobody took it away.
-const EXTEND: Twin = Twin {
-    sqlite: "UPDATE queue SET expires_at = (SELECT now FROM clock) + $2
-WHERE agent = $1 AND build || ' ' || attempt IN (SELECT value FROM json_each($3))",
-    postgres: "UPDATE queue SET expires_at = (SELECT now FROM clock) + $2
-WHERE agent = $1 AND build || ' ' || attempt IN (SELECT json_array_elements_text($3::json))",
-};
+const EXTEND: Twin = of_each!(
+    "
+UPDATE queue SET expires_at = (SELECT now FROM clock) + $2 WHERE build IN (SELECT build FROM ",
+    [build text],
+    ")"
+);
 
 const HELD: &str =
     "SELECT build, project, attempt, is_stopping, has_started FROM queue WHERE agent = $1";
@@ -35,19 +35,17 @@ pub(super) async fn heartbeat(
     running: &[Fence],
     life: Duration,
 ) -> Result<Vec<HeldLease>, StoreError> {
-    let description = serde_json::json!(agent);
+    let description = json!(agent);
     let values = [agent.id.as_str().into(), (&description).into()];
     session.rows(SEEN, &values).await?;
-    if !running.is_empty() {
-        let running: Json = running
-            .iter()
-            .map(|fence| format!("{} {}", fence.build.uuid, fence.attempt))
+    let own = running.iter().filter(|fence| fence.agent == agent.id);
+    let kept = fenced::hold(session, own).await?;
+    if !kept.is_empty() {
+        let kept: Json = kept
+            .into_keys()
+            .map(|build| json!({"build": build.to_string()}))
             .collect();
-        let values = [
-            agent.id.as_str().into(),
-            millis(life).into(),
-            (&running).into(),
-        ];
+        let values = [(&kept).into(), millis(life).into()];
         session.rows(session.text(EXTEND), &values).await?;
     }
     held(session, &agent.id).await

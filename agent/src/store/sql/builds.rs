@@ -1,5 +1,7 @@
 //! Builds as they are kept.
 
+use std::collections::HashMap;
+
 use serde_json::Value as Json;
 
 use super::{lanes, pages, record};
@@ -55,16 +57,13 @@ pub(super) async fn of_ids(
     let rows = session
         .rows(session.text(OF_IDS), &[(&uuids).into()])
         .await?;
-    let mut found = Vec::new();
+    let mut found: HashMap<BuildId, StoredBuild> = HashMap::new();
     for row in rows {
         let build = stored(row)?;
-        // The same UUID with another project is no build.
-        if ids.contains(&build.id) {
-            found.push(build);
-        }
+        found.insert(build.id.clone(), build);
     }
-    found.sort_by_key(|build| ids.iter().position(|id| *id == build.id));
-    Ok(found)
+    // The same UUID with another project is no build.
+    Ok(ids.iter().filter_map(|id| found.remove(id)).collect())
 }
 
 /// Looks one build up.
@@ -137,7 +136,7 @@ pub(super) async fn stop(
         return Ok(None);
     }
     let project = id.project.to_string();
-    lanes::hold(session, &project).await?;
+    lanes::hold_one(session, &project).await?;
     let uuid = [id.uuid.into()];
     if session.row(LEAVE_QUEUE, &uuid).await?.is_some() {
         end(session, id, Status::Stopped, None).await?;

@@ -1,25 +1,59 @@
 //! Writes of the agent that has a lease. Each is fenced: it happens only as long as the attempt is the
 //! latest one and nobody took the lease away.
 
-use serde_json::Value as Json;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::lanes::{self, Lane};
-use super::{builds, reports, resources, retry};
+use async_trait::async_trait;
+use serde_json::{Value as Json, json};
+use uuid::Uuid;
+
+use super::together::{Answers, Call};
+use super::{builds, lanes, reports, resources, retry};
 use crate::model::{PhaseContext, Status};
-use crate::store::database::{Session, Topic, Value};
+use crate::store::database::{Durability, Session, Topic, Twin, Value, of_each};
 use crate::store::{CommandsRan, Ended, Fence, Kind, StoreError};
 
-const MARK: &str = "
-UPDATE queue SET has_started = CASE WHEN $4 = 1 THEN 1 ELSE has_started END
-WHERE build = $1 AND attempt = $2 AND agent = $3 RETURNING build";
+/// In one order, so that transactions about several builds of an agent do not wait for each other in a
+/// circle.
+const HOLD: Twin = of_each!(
+    "
+SELECT queue.build, queue.priority FROM queue JOIN ",
+    [build text, attempt bigint, agent text],
+    " ON queue.build = asked.build AND queue.attempt = asked.attempt AND queue.agent = asked.agent
+ORDER BY queue.build",
+    postgres: " FOR UPDATE OF queue"
+);
 
-const RECORD: &str = "UPDATE builds SET record = $2 WHERE id = $1";
+const MARK: Twin = of_each!(
+    "
+UPDATE queue SET has_started = 1 WHERE has_started = 0 AND build IN (SELECT build FROM ",
+    [build text],
+    ")"
+);
+
+const RECORD: Twin = of_each!(
+    "
+UPDATE builds SET record = asked.record FROM ",
+    [build text, record text],
+    " WHERE id = asked.build"
+);
+
+const LEAVE_ALL: Twin = of_each!(
+    "
+DELETE FROM queue WHERE build IN (SELECT build FROM ",
+    [build text],
+    ")"
+);
+
+const END: Twin = of_each!(
+    "
+UPDATE builds SET status = asked.status, record = asked.record, ended_at = (SELECT now FROM clock) FROM ",
+    [build text, status text, record text],
+    " WHERE id = asked.build"
+);
 
 const LEAVE: &str =
     "DELETE FROM queue WHERE build = $1 AND attempt = $2 AND agent = $3 RETURNING priority";
-
-const END: &str = "
-UPDATE builds SET status = $2, record = $3, ended_at = (SELECT now FROM clock) WHERE id = $1";
 
 const WAIT_AGAIN: &str = "
 UPDATE queue SET agent = NULL, leased_at = NULL, expires_at = NULL
@@ -49,51 +83,157 @@ fn lost(fence: &Fence) -> StoreError {
     }
 }
 
-/// Writes down how far a build is.
-pub(super) async fn progress(
+/// Holds leases until the transaction ends, as far as they are still the agents'. Gives the builds, each
+/// with its priority.
+pub(super) async fn hold(
     session: &mut dyn Session,
-    fence: &Fence,
-    record: &Json,
-    has_started: bool,
-) -> Result<(), StoreError> {
-    let mut values = key(fence);
-    values.push(has_started.into());
-    if session.row(MARK, &values).await?.is_none() {
-        return Err(lost(fence));
+    fences: impl Iterator<Item = &Fence> + Send,
+) -> Result<BTreeMap<Uuid, i64>, StoreError> {
+    let asked: Json = fences
+        .map(|fence| {
+            json!({"build": fence.build.uuid.to_string(), "attempt": fence.attempt, "agent": fence.agent})
+        })
+        .collect();
+    if asked == json!([]) {
+        return Ok(BTreeMap::new());
     }
-    let values = [fence.build.uuid.into(), record.into()];
-    session.rows(RECORD, &values).await.map(drop)
+    let rows = session.rows(session.text(HOLD), &[(&asked).into()]).await?;
+    let held = rows.into_iter().map(|mut row| {
+        let build = row.parsed("build id")?;
+        Ok((build, row.integer()?))
+    });
+    held.collect()
 }
 
-/// Writes down the outcome, with the reports.
-pub(super) async fn finish(
-    session: &mut dyn Session,
-    fence: &Fence,
-    ended: Ended,
-) -> Result<(), StoreError> {
-    let project = fence.build.project.to_string();
-    let lane = lanes::hold(session, &project).await?;
-    let left = session.row(LEAVE, &key(fence)).await?;
-    let priority = left.ok_or_else(|| lost(fence))?.integer()?;
-    let values = [
-        fence.build.uuid.into(),
-        ended.status.name().into(),
-        (&ended.record).into(),
-    ];
-    session.rows(END, &values).await?;
-    for (name, body) in &ended.report_groups {
-        resources::put(session, Kind::ReportGroup, name, body).await?;
+/// How far a leased build is.
+#[derive(Debug)]
+pub(super) struct Progress {
+    /// Who says it.
+    pub(super) fence: Fence,
+    /// The record.
+    pub(super) record: Json,
+    /// Whether commands of it may have run.
+    pub(super) has_started: bool,
+}
+
+#[async_trait]
+impl Call for Progress {
+    type Answer = ();
+
+    /// Commands run once it is written that they may have. Before that nothing depends on it.
+    fn durability(&self) -> Durability {
+        if self.has_started {
+            Durability::Kept
+        } else {
+            Durability::Following
+        }
     }
-    for report in &ended.reports {
-        reports::insert(session, &fence.build, report).await?;
+
+    async fn answer(session: &mut dyn Session, calls: &[Self]) -> Result<Answers<()>, StoreError> {
+        let held = hold(session, calls.iter().map(|call| &call.fence)).await?;
+        let is_held = |call: &&Self| held.contains_key(&call.fence.build.uuid);
+        let started = calls.iter().filter(is_held).filter(|call| call.has_started);
+        let started: Vec<Json> = started
+            .map(|call| json!({"build": call.fence.build.uuid.to_string()}))
+            .collect();
+        if !started.is_empty() {
+            let values = [(&Json::from(started)).into()];
+            session.rows(session.text(MARK), &values).await?;
+        }
+        // Of one build the latest word counts.
+        let records = calls.iter().filter(is_held).map(|call| {
+            let build = call.fence.build.uuid;
+            let record = call.record.to_string();
+            (build, json!({"build": build.to_string(), "record": record}))
+        });
+        let records: BTreeMap<Uuid, Json> = records.collect();
+        if !records.is_empty() {
+            let records: Json = records.into_values().collect();
+            let values = [(&records).into()];
+            session.rows(session.text(RECORD), &values).await?;
+        }
+        let answer = |call: &Self| match held.get(&call.fence.build.uuid) {
+            Some(_) => Ok(()),
+            None => Err(lost(&call.fence)),
+        };
+        Ok(calls.iter().map(answer).collect())
     }
-    if retry::may_follow(ended.status) {
-        retry::follow(session, &fence.build, priority).await?;
+}
+
+/// The outcome of a leased build, with its reports.
+#[derive(Debug)]
+pub(super) struct Finish {
+    /// Who says it.
+    pub(super) fence: Fence,
+    /// The outcome.
+    pub(super) ended: Ended,
+}
+
+impl Finish {
+    fn project(&self) -> String {
+        self.fence.build.project.to_string()
     }
-    match lane {
-        Lane::Limited => lanes::fill(session, &project).await,
-        Lane::Free => Ok(()),
+}
+
+#[async_trait]
+impl Call for Finish {
+    type Answer = ();
+
+    async fn answer(session: &mut dyn Session, calls: &[Self]) -> Result<Answers<()>, StoreError> {
+        let projects = calls.iter().map(Self::project).collect();
+        let retried = calls
+            .iter()
+            .filter(|call| retry::may_follow(call.ended.status));
+        let retried: BTreeSet<String> = retried.map(Self::project).collect();
+        let limited = lanes::hold(session, &projects, &retried).await?;
+        let mut held = hold(session, calls.iter().map(|call| &call.fence)).await?;
+        let mut finished = Vec::new();
+        let mut answers = Vec::new();
+        for call in calls {
+            // A second outcome of one build comes too late, also with the first one.
+            answers.push(match held.remove(&call.fence.build.uuid) {
+                Some(priority) => {
+                    finished.push((call, priority));
+                    Ok(())
+                }
+                None => Err(lost(&call.fence)),
+            });
+        }
+        if !finished.is_empty() {
+            end(session, &mut finished).await?;
+        }
+        for project in limited {
+            lanes::fill(session, &project).await?;
+        }
+        Ok(answers)
     }
+}
+
+/// Takes builds out of the queue and writes their outcomes; each has its priority with it.
+async fn end(session: &mut dyn Session, finished: &mut [(&Finish, i64)]) -> Result<(), StoreError> {
+    let outcomes = finished.iter().map(|(call, _)| {
+        let status = call.ended.status.name();
+        let record = call.ended.record.to_string();
+        json!({"build": call.fence.build.uuid.to_string(), "status": status, "record": record})
+    });
+    let outcomes: Json = outcomes.collect();
+    let values = [(&outcomes).into()];
+    session.rows(session.text(LEAVE_ALL), &values).await?;
+    session.rows(session.text(END), &values).await?;
+    // Lanes are entered in the order in which they are held.
+    finished.sort_by_key(|(call, _)| call.project());
+    for (Finish { fence, ended }, priority) in finished {
+        for (name, body) in &ended.report_groups {
+            resources::put(session, Kind::ReportGroup, name, body).await?;
+        }
+        for report in &ended.reports {
+            reports::insert(session, &fence.build, report).await?;
+        }
+        if retry::may_follow(ended.status) {
+            retry::follow(session, &fence.build, *priority).await?;
+        }
+    }
+    Ok(())
 }
 
 /// Gives a lease up for a reason.
@@ -104,7 +244,7 @@ pub(super) async fn give_up(
     ran: CommandsRan,
 ) -> Result<(), StoreError> {
     let project = fence.build.project.to_string();
-    lanes::hold(session, &project).await?;
+    lanes::hold_one(session, &project).await?;
     let has_started = session.row(HAS_STARTED, &key(fence)).await?;
     let has_started = has_started.ok_or_else(|| lost(fence))?.is()?;
     let may_have_run = has_started && ran == CommandsRan::MaybeSo;

@@ -9,11 +9,24 @@ use crate::store::{Fence, Lease, Needs, Offer, Resources, StoreError};
 const CLASSES: &str =
     "SELECT id, environment_type, fleet, processors_milli, memory_mib FROM classes";
 
-/// The first one of a class, by an index: it does not matter how many wait behind it.
-const HEAD: &str = "
-SELECT priority, turn, submitted_at, clock.now FROM queue, clock
-WHERE class = $1 AND agent IS NULL AND is_ready = 1
-ORDER BY priority DESC, turn, submitted_at LIMIT 1";
+/// The classes of which builds are ready, each with its first one, by an index: it does not matter how
+/// many wait behind it.
+const HEADS: Twin = Twin {
+    sqlite: "
+SELECT classes.id, environment_type, fleet, processors_milli, memory_mib,
+    priority, turn, submitted_at, now
+FROM classes JOIN queue ON build = (
+    SELECT build FROM queue AS first
+    WHERE first.class = classes.id AND first.agent IS NULL AND first.is_ready = 1
+    ORDER BY first.priority DESC, first.turn, first.submitted_at LIMIT 1), clock",
+    postgres: "
+SELECT classes.id, environment_type, fleet, processors_milli, memory_mib,
+    priority, turn, submitted_at, now
+FROM classes CROSS JOIN LATERAL (
+    SELECT priority, turn, submitted_at FROM queue
+    WHERE class = classes.id AND agent IS NULL AND is_ready = 1
+    ORDER BY priority DESC, turn, submitted_at LIMIT 1) AS first, clock",
+};
 
 /// SQLite has one writer at a time; in PostgreSQL agents claim past each other's locks.
 const CLAIM: Twin = Twin {
@@ -50,17 +63,14 @@ pub(super) struct Class {
     pub(super) needs: Needs,
 }
 
-/// A class that an agent can run, and what a build of it takes of the agent.
+/// A class that an agent can run, what a build of it takes of the agent, and its first one.
 #[derive(Debug)]
 struct Suitable {
     class: Class,
     share: Resources,
-}
-
-/// The first build of a class: what decides on the order, smallest first, and how long it has waited.
-#[derive(Debug)]
-struct Head {
+    /// What decides on the order, smallest first.
     order: (Reverse<i64>, i64, i64),
+    /// How long the first build has waited.
     waited_millis: i64,
 }
 
@@ -72,12 +82,7 @@ pub(super) async fn next(
     if offer.agent.closed.is_some() {
         return Ok(None);
     }
-    let classes = classes(session).await?.into_iter();
-    let suitable = classes.filter_map(|class| {
-        let share = offer.agent.share(&class.needs)?;
-        Some(Suitable { class, share })
-    });
-    for Suitable { class, share } in in_order(session, offer, suitable.collect()).await? {
+    for Suitable { class, share, .. } in in_order(session, offer).await? {
         let values = [
             class.id.into(),
             offer.agent.id.as_str().into(),
@@ -106,63 +111,48 @@ pub(super) async fn next(
 
 /// The classes to take from, in the order of their first builds. One that the agent could run, and
 /// that has waited too long for the agent to have room, keeps everything behind it back.
-async fn in_order(
-    session: &mut dyn Session,
-    offer: &Offer,
-    classes: Vec<Suitable>,
-) -> Result<Vec<Suitable>, StoreError> {
+async fn in_order(session: &mut dyn Session, offer: &Offer) -> Result<Vec<Suitable>, StoreError> {
+    let mut suitable = Vec::new();
+    for mut row in session.rows(session.text(HEADS), &[]).await? {
+        let class = class(&mut row)?;
+        let (priority, turn, submitted_at) = (row.integer()?, row.integer()?, row.integer()?);
+        let waited_millis = row.integer()? - submitted_at;
+        let order = (Reverse(priority), turn, submitted_at);
+        suitable.extend(offer.agent.share(&class.needs).map(|share| Suitable {
+            class,
+            share,
+            order,
+            waited_millis,
+        }));
+    }
+    suitable.sort_by_key(|suitable| suitable.order);
     let fits = |suitable: &Suitable| offer.free.hold(suitable.share);
-    if let [only] = classes.as_slice() {
-        let fits = fits(only);
-        return Ok(if fits { classes } else { Vec::new() });
-    }
-    let mut heads = Vec::new();
-    for suitable in classes {
-        if let Some(head) = head(session, &suitable.class).await? {
-            heads.push((head, suitable));
-        }
-    }
-    heads.sort_by_key(|(head, _)| head.order);
-    let keeps_back = |(head, suitable): &(Head, Suitable)| {
-        !fits(suitable) && head.waited_millis > millis(offer.patience)
-    };
-    let end = heads.iter().position(keeps_back).unwrap_or(heads.len());
-    heads.truncate(end);
-    Ok(heads
-        .into_iter()
-        .map(|(_, suitable)| suitable)
-        .filter(fits)
-        .collect())
+    let keeps_back =
+        |first: &Suitable| !fits(first) && first.waited_millis > millis(offer.patience);
+    let end = suitable.iter().position(keeps_back);
+    suitable.truncate(end.unwrap_or(suitable.len()));
+    suitable.retain(fits);
+    Ok(suitable)
 }
 
 /// All classes; there are as many as there are different needs.
 pub(super) async fn classes(session: &mut dyn Session) -> Result<Vec<Class>, StoreError> {
     let rows = session.rows(CLASSES, &[]).await?;
-    let class = |mut row: Row| {
-        Ok(Class {
-            id: row.text()?,
-            needs: Needs {
-                environment_type: row.named("environment type")?,
-                fleet: Some(row.text()?).filter(|fleet| !fleet.is_empty()),
-                resources: Resources {
-                    processors_milli: row.count()?,
-                    memory_mib: row.count()?,
-                },
-            },
-        })
-    };
-    rows.into_iter().map(class).collect()
+    rows.into_iter().map(|mut row| class(&mut row)).collect()
 }
 
-async fn head(session: &mut dyn Session, class: &Class) -> Result<Option<Head>, StoreError> {
-    let Some(mut row) = session.row(HEAD, &[class.id.as_str().into()]).await? else {
-        return Ok(None);
-    };
-    let (priority, turn, submitted_at) = (row.integer()?, row.integer()?, row.integer()?);
-    Ok(Some(Head {
-        order: (Reverse(priority), turn, submitted_at),
-        waited_millis: row.integer()? - submitted_at,
-    }))
+fn class(row: &mut Row) -> Result<Class, StoreError> {
+    Ok(Class {
+        id: row.text()?,
+        needs: Needs {
+            environment_type: row.named("environment type")?,
+            fleet: Some(row.text()?).filter(|fleet| !fleet.is_empty()),
+            resources: Resources {
+                processors_milli: row.count()?,
+                memory_mib: row.count()?,
+            },
+        },
+    })
 }
 
 fn lease(row: &mut Row, fence: &Fence, resources: Resources) -> Result<Lease, StoreError> {

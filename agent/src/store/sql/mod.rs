@@ -2,6 +2,7 @@
 
 mod agents;
 mod builds;
+mod enqueue;
 mod fenced;
 mod lanes;
 mod lease;
@@ -12,16 +13,23 @@ mod resources;
 mod retry;
 mod submit;
 mod sweep;
+mod together;
+mod tokens;
 mod why;
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 use serde_json::Value as Json;
 
-use super::database::{Changes, Database, Postgres, Sqlite};
+use fenced::{Finish, Progress};
+use submit::Submit;
+use together::Together;
+
+use super::database::{Changes, Database, Durability, Postgres, Sqlite};
 use super::{
     AgentDescription, CommandsRan, Deletion, Ended, Fence, HeldLease, IdempotencyToken, Kind,
     Lease, NewBuild, Offer, Page, PageRequest, ReportFilter, Resource, ResourceSort, Store,
@@ -32,7 +40,22 @@ use crate::model::{BuildId, ProjectName};
 /// A store in a database.
 #[derive(Debug)]
 pub(super) struct SqlStore<D: Database> {
-    database: D,
+    database: Arc<D>,
+    submissions: Together<Submit>,
+    progress: Together<Progress>,
+    outcomes: Together<Finish>,
+}
+
+impl<D: Database> SqlStore<D> {
+    fn new(database: D) -> Self {
+        let database = Arc::new(database);
+        Self {
+            submissions: Together::new(Arc::clone(&database)),
+            progress: Together::new(Arc::clone(&database)),
+            outcomes: Together::new(Arc::clone(&database)),
+            database,
+        }
+    }
 }
 
 /// A store in a file of this machine.
@@ -44,23 +67,24 @@ pub(super) type PostgresStore = SqlStore<Postgres>;
 impl SqliteStore {
     /// Opens the store in a file, which is made if needed, readable by its owner only.
     pub(in crate::store) async fn open(path: &Path) -> Result<Self, StoreError> {
-        let database = Sqlite::open(path).await?;
-        Ok(Self { database })
+        Ok(Self::new(Sqlite::open(path).await?))
     }
 }
 
 impl PostgresStore {
     /// Opens the store in the database of a URL.
     pub(in crate::store) async fn connect(url: &str) -> Result<Self, StoreError> {
-        let database = Postgres::connect(url).await?;
-        Ok(Self { database })
+        Ok(Self::new(Postgres::connect(url).await?))
     }
 }
 
 /// The value of an expression in a transaction that is committed after it.
 macro_rules! written {
-    ($store:expr, |$session:ident| $expression:expr) => {{
-        let mut transaction = $store.database.write().await?;
+    ($store:expr, |$session:ident| $expression:expr) => {
+        written!($store, Durability::Kept, |$session| $expression)
+    };
+    ($store:expr, $durability:expr, |$session:ident| $expression:expr) => {{
+        let mut transaction = $store.database.write($durability).await?;
         let $session = transaction.as_mut();
         let value = $expression.await?;
         transaction.commit().await?;
@@ -119,7 +143,7 @@ impl<D: Database> Store for SqlStore<D> {
         build: NewBuild,
         token: Option<IdempotencyToken>,
     ) -> Result<Submission, StoreError> {
-        written!(self, |session| submit::submit(session, build, token))
+        self.submissions.call(Submit { build, token }).await
     }
 
     async fn builds(&self, ids: &[BuildId]) -> Result<Vec<StoredBuild>, StoreError> {
@@ -163,7 +187,10 @@ impl<D: Database> Store for SqlStore<D> {
     }
 
     async fn lease(&self, offer: &Offer) -> Result<Option<Lease>, StoreError> {
-        written!(self, |session| lease::next(session, offer))
+        // The attempt counts once its agent has written down that commands may run.
+        written!(self, Durability::Following, |session| lease::next(
+            session, offer
+        ))
     }
 
     async fn heartbeat(
@@ -172,7 +199,7 @@ impl<D: Database> Store for SqlStore<D> {
         running: &[Fence],
         life: Duration,
     ) -> Result<Vec<HeldLease>, StoreError> {
-        written!(self, |session| agents::heartbeat(
+        written!(self, Durability::Following, |session| agents::heartbeat(
             session, agent, running, life
         ))
     }
@@ -191,16 +218,18 @@ impl<D: Database> Store for SqlStore<D> {
         record: Json,
         has_started: bool,
     ) -> Result<(), StoreError> {
-        written!(self, |session| fenced::progress(
-            session,
+        let fence = fence.clone();
+        let progress = Progress {
             fence,
-            &record,
-            has_started
-        ))
+            record,
+            has_started,
+        };
+        self.progress.call(progress).await
     }
 
     async fn finish(&self, fence: &Fence, ended: Ended) -> Result<(), StoreError> {
-        written!(self, |session| fenced::finish(session, fence, ended))
+        let fence = fence.clone();
+        self.outcomes.call(Finish { fence, ended }).await
     }
 
     async fn give_up(
@@ -213,7 +242,7 @@ impl<D: Database> Store for SqlStore<D> {
     }
 
     async fn sweep(&self) -> Result<Sweep, StoreError> {
-        sweep::sweep(&self.database).await
+        sweep::sweep(self.database.as_ref()).await
     }
 
     async fn why(&self, id: &BuildId) -> Result<Option<Why>, StoreError> {

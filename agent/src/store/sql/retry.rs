@@ -2,7 +2,8 @@
 
 use serde_json::{Value as Json, json};
 
-use super::{builds, submit};
+use super::builds;
+use super::enqueue::{Arrival, enqueue};
 use crate::model::{BuildId, BuildRequest, Status};
 use crate::store::database::Session;
 use crate::store::{AtLimit, NewBuild, StoreError, StoredBuild};
@@ -44,7 +45,11 @@ pub(super) async fn follow(
         priority: i32::try_from(priority).unwrap_or_default(),
         at_limit: AtLimit::Queue,
     };
-    submit::queue(session, build, Some(config)).await?;
+    let arrival = Arrival {
+        build: &build,
+        auto_retry: Some(config),
+    };
+    enqueue(session, vec![arrival]).await?;
     tell(session, ended, limit, number, &next_arn).await
 }
 

@@ -6,7 +6,7 @@
 
 use super::{builds, fenced, lanes};
 use crate::model::{BuildId, PhaseContext, Status};
-use crate::store::database::{Database, Session};
+use crate::store::database::{Database, Durability, Session};
 use crate::store::{CommandsRan, Fence, StoreError, Sweep};
 
 /// Builds dealt with at once; the rest is for the next time. While the database was down, no agent could
@@ -48,7 +48,7 @@ pub(super) async fn sweep(database: &dyn Database) -> Result<Sweep, StoreError> 
         )
     };
     for fence in expired {
-        let mut transaction = database.write().await?;
+        let mut transaction = database.write(Durability::Kept).await?;
         let lost = lose(transaction.as_mut(), &fence).await;
         if told(&fence.build, lost)? {
             transaction.commit().await?;
@@ -56,7 +56,7 @@ pub(super) async fn sweep(database: &dyn Database) -> Result<Sweep, StoreError> 
         }
     }
     for build in overdue {
-        let mut transaction = database.write().await?;
+        let mut transaction = database.write(Durability::Kept).await?;
         let timed_out = time_out(transaction.as_mut(), &build).await;
         if told(&build, timed_out)? {
             transaction.commit().await?;
@@ -65,11 +65,11 @@ pub(super) async fn sweep(database: &dyn Database) -> Result<Sweep, StoreError> 
     }
     // A limit that was set while the last build before it ended may have left places empty.
     for mut row in limited {
-        let mut transaction = database.write().await?;
+        let mut transaction = database.write(Durability::Kept).await?;
         lanes::fill(transaction.as_mut(), &row.text()?).await?;
         transaction.commit().await?;
     }
-    let mut transaction = database.write().await?;
+    let mut transaction = database.write(Durability::Kept).await?;
     transaction.rows(FORGET_TOKENS, &[]).await?;
     transaction.commit().await?;
     Ok(done)
@@ -107,7 +107,7 @@ async fn overdue(session: &mut dyn Session) -> Result<Vec<BuildId>, StoreError> 
 
 /// Takes the lease of a lost agent away, unless it was extended meanwhile. Tells whether it did.
 async fn lose(session: &mut dyn Session, fence: &Fence) -> Result<bool, StoreError> {
-    lanes::hold(session, &fence.build.project.to_string()).await?;
+    lanes::hold_one(session, &fence.build.project.to_string()).await?;
     let values = [
         fence.build.uuid.into(),
         fence.attempt.into(),
@@ -124,7 +124,7 @@ async fn lose(session: &mut dyn Session, fence: &Fence) -> Result<bool, StoreErr
 /// Ends a build that waited for too long (API, `queuedTimeoutInMinutes`).
 async fn time_out(session: &mut dyn Session, build: &BuildId) -> Result<bool, StoreError> {
     let project = build.project.to_string();
-    lanes::hold(session, &project).await?;
+    lanes::hold_one(session, &project).await?;
     if session
         .row(LEAVE_OVERDUE, &[build.uuid.into()])
         .await?

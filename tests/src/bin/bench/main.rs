@@ -29,7 +29,7 @@ fn main() -> io::Result<()> {
     )?;
     // Arguments choose by part: `bench queue worker`.
     let parts: Vec<String> = std::env::args().skip(1).collect();
-    let rows: [(&str, Measure); 23] = [
+    let rows: [(&str, Measure); 24] = [
         ("builds", builds::one_build),
         ("builds", builds::one_command),
         ("builds", builds::output),
@@ -41,6 +41,7 @@ fn main() -> io::Result<()> {
         ("parser", parser::buildspec),
         ("parser", parser::hostile),
         ("queue", queue::throughput),
+        ("queue", queue::depth_of_leases),
         ("queue", queue::depth),
         ("uploads", uploads::large),
         ("uploads", uploads::large_memory),
