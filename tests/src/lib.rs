@@ -32,6 +32,7 @@ mod server;
 mod ssh_server;
 pub mod stores;
 mod terminal;
+pub mod wire_proxy;
 
 pub use files::read_tree;
 pub use finished::{Artifact, Build, Context, Finished, Logs, Phase, Variable};
