@@ -7,7 +7,7 @@ ARTIFACTS ?= artifacts
 IMAGES ?= base docker standard python node java go musl
 
 .DEFAULT_GOAL := help
-.PHONY: help engine setup images images-test build run test conformance snapshots bench lint fmt ci clean
+.PHONY: help engine setup images images-test build run test conformance outage snapshots bench lint fmt ci clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -45,6 +45,10 @@ test: setup ## Run all tests
 
 conformance: setup ## Run the conformance suite alone, in IMAGE=... if given
 	$(if $(IMAGE),BUILDSPEC_AGENT_TEST_IMAGE=$(IMAGE)) $(CARGO) test --release --locked --package tests --test e2e conformance
+
+outage: setup ## Ship 2 million lines of a log through an outage of a minute and two kills of the agent
+	BUILDSPEC_AGENT_TEST_LINES=2000000 BUILDSPEC_AGENT_TEST_OUTAGE_SECS=60 \
+		$(CARGO) test --release --locked --package tests --test e2e every_line_arrives
 
 snapshots: setup ## Run all tests and accept what they print as the new expectation; review the diff
 	UPDATE_SNAPSHOTS=1 $(CARGO) test --release --locked --workspace

@@ -97,14 +97,45 @@ fn a_build_does_not_fail_because_its_log_is_refused_and_the_log_follows() {
     project.assert_clean();
 }
 
+#[test]
+fn lines_whose_arrival_may_not_be_looked_at_are_rather_there_twice_than_missing() {
+    let endpoint = CloudWatch::start(Faults {
+        unanswered_every: 2,
+        denies_reading: true,
+        ..Faults::default()
+    });
+    let project =
+        project("version: 0.2\nphases: {build: {commands: [\"seq -f 'line %.0f' 30000\"]}}\n");
+    let finished = Running::start(command(&project, &endpoint)).finish();
+    project.assert_clean();
+    assert_eq!(finished.exit_code, Some(0), "{}", finished.stderr);
+    assert_eq!(delivery(&finished), "COMPLETE");
+    let uuid = finished.build().id;
+    let uuid = uuid.rsplit(':').next().unwrap();
+    let messages = messages(&endpoint, uuid);
+    let numbered = messages.iter().filter_map(|message| {
+        let number = message.strip_prefix("line ")?;
+        number.trim_end().parse::<u32>().ok()
+    });
+    let mut seen = std::collections::BTreeMap::new();
+    for number in numbered {
+        *seen.entry(number).or_insert(0_u32) += 1;
+    }
+    assert!(seen.keys().copied().eq(1..=30_000));
+    assert!(
+        finished.stderr.contains("logs:GetLogEvents"),
+        "{}",
+        finished.stderr
+    );
+}
+
 /// A size that the environment may make larger, for the long form of a test.
 fn size(variable: &str, default: u64) -> u64 {
     let text = env::var_os(variable).map(|value| value.to_string_lossy().into_owned());
     text.map_or(default, |text| text.parse().expect("it is a number"))
 }
 
-/// The long form, for which CI has no time:
-/// `BUILDSPEC_AGENT_TEST_LINES=2000000 BUILDSPEC_AGENT_TEST_OUTAGE_SECS=60`.
+/// The long form, for which CI has no time, is `make outage`.
 #[test]
 fn every_line_arrives_in_order_and_once_through_outages_and_kills() {
     let lines = size("BUILDSPEC_AGENT_TEST_LINES", 300_000);
@@ -115,7 +146,7 @@ fn every_line_arrives_in_order_and_once_through_outages_and_kills() {
         unanswered_every: 11,
         cut_every: 13,
         outage: Some((lines / 2, outage)),
-        denies: false,
+        ..Faults::default()
     });
     let project = project(&format!(
         "version: 0.2\nphases:\n  build:\n    commands:\n      - seq -f 'line %.0f' {lines}\n"

@@ -36,6 +36,8 @@ pub struct Faults {
     pub outage: Option<(usize, Duration)>,
     /// All calls are refused for want of permission.
     pub denies: bool,
+    /// The same for calls that read.
+    pub denies_reading: bool,
 }
 
 /// The endpoint. It listens for as long as the process lives.
@@ -243,7 +245,8 @@ impl State {
         {
             return error(503, "ServiceUnavailableException");
         }
-        if self.faults.denies {
+        let reads = operation == "GetLogEvents";
+        if self.faults.denies || (self.faults.denies_reading && reads) {
             return error(400, "AccessDeniedException");
         }
         match operation {

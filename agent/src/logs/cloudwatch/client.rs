@@ -49,12 +49,21 @@ pub(super) enum Meaning {
     Later,
     /// They were not taken: group or stream does not exist.
     Missing,
-    /// They were not taken, and will not be until somebody mends permissions or credentials.
+    /// They were not taken, and will not be until somebody mends the credentials.
     Refused,
+    /// They were not taken, and will not be until somebody grants the permission.
+    Denied,
     /// They were not taken, and never will be as they are.
     Malformed,
     /// They may have been taken.
     Doubtful,
+}
+
+impl Meaning {
+    /// Whether it takes a person to change it.
+    pub(super) fn is_refusal(self) -> bool {
+        matches!(self, Self::Refused | Self::Denied)
+    }
 }
 
 impl Client {
@@ -224,9 +233,8 @@ fn meaning(code: &str) -> Meaning {
         "InvalidParameterException" | "ValidationException" | "SerializationException" => {
             Meaning::Malformed
         }
-        "AccessDeniedException"
-        | "AccessDenied"
-        | "ExpiredTokenException"
+        "AccessDeniedException" | "AccessDenied" => Meaning::Denied,
+        "ExpiredTokenException"
         | "IncompleteSignature"
         | "InvalidClientTokenId"
         | "InvalidSignatureException"

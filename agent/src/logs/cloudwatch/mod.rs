@@ -218,9 +218,10 @@ impl CloudWatchShipper {
                         Ok(()) => Ok(Tried::Failed(error)),
                         Err(error) => Ok(Tried::Failed(CallError {
                             // About the group, not about the events.
-                            meaning: match error.meaning {
-                                Meaning::Refused => Meaning::Refused,
-                                _ => Meaning::Later,
+                            meaning: if error.meaning.is_refusal() {
+                                error.meaning
+                            } else {
+                                Meaning::Later
                             },
                             ..error
                         })),
@@ -248,6 +249,11 @@ impl CloudWatchShipper {
                 Ok(seen) => there = doubt::through(events, &seen, before),
                 // Where there is no stream, there is nothing in it.
                 Err(error) if error.meaning == Meaning::Missing => {}
+                // Lines that are there twice do less harm than lines that are missing.
+                Err(error) if error.meaning == Meaning::Denied => {
+                    self.tell_of_doubles(events.len());
+                    break;
+                }
                 Err(error) => return Ok(Tried::Failed(error)),
             }
             if there > 0 {
@@ -301,13 +307,23 @@ impl CloudWatchShipper {
         }
         self.tell(error);
         let segments = self.reader.spool().segment_count().unwrap_or(0);
-        if error.meaning == Meaning::Refused && segments >= REFUSED_SEGMENTS {
+        if error.meaning.is_refusal() && segments >= REFUSED_SEGMENTS {
             self.reader.let_go();
             return true;
         }
         sleep(pause(self.failures)).await;
         self.failures = self.failures.saturating_add(1);
         false
+    }
+
+    fn tell_of_doubles(&self, lines: usize) {
+        let stream = self.client.stream();
+        tracing::warn!(
+            "whether the last {lines} line(s) have reached the log {}/{} cannot be seen without the permission \
+             logs:GetLogEvents: they are sent again, and may be there twice",
+            stream.group,
+            stream.name
+        );
     }
 
     fn tell(&self, error: &CallError) {
