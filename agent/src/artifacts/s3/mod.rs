@@ -12,7 +12,7 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::retry::RetryConfig;
@@ -72,6 +72,8 @@ struct Shared {
     client: Client,
     attributes: ObjectAttributes,
     memory: Semaphore,
+    /// Uploads that are being begun.
+    beginnings: Mutex<JoinSet<()>>,
     unfinished: Mutex<Vec<Unfinished>>,
 }
 
@@ -92,6 +94,7 @@ impl S3Store {
                 client: Client::from_conf(config),
                 attributes,
                 memory,
+                beginnings: Mutex::default(),
                 unfinished: Mutex::default(),
             }),
         }
@@ -142,13 +145,20 @@ impl S3Store {
         files: Vec<(PathBuf, String)>,
         stop: &CancellationToken,
     ) -> Result<(), StoreError> {
-        let stored = stop.run_until_cancelled(self.upload_all(files)).await;
+        let mut uploads = JoinSet::new();
+        let stored = stop.run_until_cancelled(self.upload_all(files, &mut uploads));
+        let stored = stored.await;
+        // None may begin another part, or another upload.
+        uploads.shutdown().await;
         self.shared.abort_unfinished().await;
         stored.unwrap_or(Err(StoreError::Stopped))
     }
 
-    async fn upload_all(&self, files: Vec<(PathBuf, String)>) -> Result<(), StoreError> {
-        let mut uploads = JoinSet::new();
+    async fn upload_all(
+        &self,
+        files: Vec<(PathBuf, String)>,
+        uploads: &mut JoinSet<Result<(), StoreError>>,
+    ) -> Result<(), StoreError> {
         for (path, key) in files {
             if uploads.len() == FILES_AT_A_TIME
                 && let Some(ended) = uploads.join_next().await
@@ -236,7 +246,13 @@ impl Shared {
         }
     }
 
-    fn unfinished(&self) -> std::sync::MutexGuard<'_, Vec<Unfinished>> {
+    fn beginnings(&self) -> MutexGuard<'_, JoinSet<()>> {
+        self.beginnings
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn unfinished(&self) -> MutexGuard<'_, Vec<Unfinished>> {
         self.unfinished
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -304,7 +320,12 @@ fn cannot_read(path: &Path) -> impl FnOnce(io::Error) -> StoreError {
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::net::SocketAddr;
     use std::os::unix::fs::symlink;
+
+    use aws_credential_types::Credentials;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::{TcpListener, TcpStream};
 
     use super::*;
 
@@ -321,5 +342,65 @@ mod tests {
             Err(StoreError::NotAFile { .. })
         ));
         assert!(Source::open(&root.path().join("b/link")).is_err());
+    }
+
+    /// A client of a service at this address.
+    fn client(address: SocketAddr) -> Client {
+        let config = aws_sdk_s3::Config::builder()
+            .behavior_version(aws_config::BehaviorVersion::latest())
+            .region(aws_config::Region::new("us-east-1"))
+            .credentials_provider(Credentials::new("k", "s", None, None, "test"))
+            .endpoint_url(format!("http://{address}"))
+            .force_path_style(true)
+            .build();
+        Client::from_conf(config)
+    }
+
+    /// The first line of the next request, which comes over a connection of its own.
+    async fn request(service: &TcpListener) -> (TcpStream, String) {
+        let (mut connection, _) = service.accept().await.unwrap();
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(connection.read_u8().await.unwrap());
+        }
+        let head = String::from_utf8(head).unwrap();
+        (connection, head.lines().next().unwrap().to_owned())
+    }
+
+    async fn answer(mut connection: TcpStream, status: u16, body: &str) {
+        let answer = format!(
+            "HTTP/1.1 {status} -\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+            body.len()
+        );
+        connection.write_all(answer.as_bytes()).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn an_upload_that_is_being_begun_when_the_build_is_stopped_is_aborted() {
+        let service = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let attributes = ObjectAttributes {
+            bucket: "bucket".to_owned(),
+            metadata: HashMap::new(),
+            encryption: Encryption::OfBucket,
+            acl: None,
+        };
+        let store = S3Store::new(&client(service.local_addr().unwrap()), attributes);
+        let file = tempfile::NamedTempFile::new().unwrap();
+        file.as_file().set_len(PART_BYTES + 1).unwrap();
+        let stop = CancellationToken::new();
+        let serving = async {
+            let (connection, line) = request(&service).await;
+            assert!(line.starts_with("POST /bucket/k?uploads"), "{line}");
+            stop.cancel();
+            let begun = "<InitiateMultipartUploadResult><UploadId>u1</UploadId></InitiateMultipartUploadResult>";
+            answer(connection, 200, begun).await;
+            let (connection, line) = request(&service).await;
+            assert!(line.starts_with("DELETE /bucket/k?"), "{line}");
+            assert!(line.contains("uploadId=u1"), "{line}");
+            answer(connection, 204, "").await;
+        };
+        let storing = store.store_file(file.path(), "k", &stop);
+        let (stored, ()) = tokio::join!(storing, serving);
+        assert!(matches!(stored, Err(StoreError::Stopped)), "{stored:?}");
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{ChecksumAlgorithm, CompletedMultipartUpload, CompletedPart};
+use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
 use super::attempts::{ABORT_LIMIT, patiently};
@@ -62,7 +63,24 @@ impl Shared {
         Ok(())
     }
 
-    async fn begin(&self, key: &str) -> Result<Unfinished, StoreError> {
+    /// Begins an upload. That is not given up halfway: an upload whose answer nobody waits for could not be
+    /// aborted either, because nobody would know its name.
+    async fn begin(self: &Arc<Self>, key: &str) -> Result<Unfinished, StoreError> {
+        let (sender, receiver) = oneshot::channel();
+        let (shared, for_key) = (Arc::clone(self), key.to_owned());
+        self.beginnings().spawn(async move {
+            let begun = shared.create(&for_key).await;
+            if let Ok(upload) = &begun {
+                shared.unfinished().push(upload.clone());
+            }
+            // Nobody listens any more when the build is stopped.
+            let _ = sender.send(begun);
+        });
+        let begun = receiver.await;
+        begun.unwrap_or_else(|_| Err(self.refused(key, "the upload was given up".to_owned())))
+    }
+
+    async fn create(&self, key: &str) -> Result<Unfinished, StoreError> {
         let attributes = &self.attributes;
         let create = || {
             let (encryption, kms_key) = attributes.encryption.members();
@@ -79,12 +97,10 @@ impl Shared {
         };
         let created = patiently(create).await;
         let created = created.map_err(|reason| self.refused(key, reason))?;
-        let upload = Unfinished {
+        Ok(Unfinished {
             key: key.to_owned(),
             id: created.upload_id.unwrap_or_default(),
-        };
-        self.unfinished().push(upload.clone());
-        Ok(upload)
+        })
     }
 
     async fn upload_part(
@@ -168,6 +184,15 @@ impl Shared {
     /// Aborts what was begun and not completed, as far as the service lets it: parts would lie there, and cost,
     /// for ever.
     pub(super) async fn abort_unfinished(&self) {
+        let mut beginnings = std::mem::take(&mut *self.beginnings());
+        let begun = async { while beginnings.join_next().await.is_some() {} };
+        if tokio::time::timeout(ABORT_LIMIT, begun).await.is_err() {
+            let bucket = &self.attributes.bucket;
+            tracing::warn!(
+                bucket,
+                "S3 does not answer: an upload to {bucket} may have been begun, and its parts be left"
+            );
+        }
         let unfinished = std::mem::take(&mut *self.unfinished());
         for upload in unfinished {
             let abort = || {
