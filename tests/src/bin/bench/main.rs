@@ -8,6 +8,7 @@ mod api;
 mod archive;
 mod builds;
 mod cache;
+mod logs;
 mod parser;
 mod queue;
 mod sources;
@@ -21,15 +22,18 @@ use std::time::{Duration, Instant};
 const LONG_TURNS: usize = 3;
 
 fn main() -> io::Result<()> {
+    // Arguments choose by part: `bench queue worker`.
+    let parts: Vec<String> = std::env::args().skip(1).collect();
+    if parts == [logs::SERVE] {
+        return logs::serve();
+    }
     let mut out = io::stdout().lock();
     writeln!(
         out,
         "{:<44} {:>12} {:>12} {:>8}  promised",
         "", "agent", "peer", "ratio"
     )?;
-    // Arguments choose by part: `bench queue worker`.
-    let parts: Vec<String> = std::env::args().skip(1).collect();
-    let rows: [(&str, Measure); 24] = [
+    let rows: [(&str, Measure); 26] = [
         ("builds", builds::one_build),
         ("builds", builds::one_command),
         ("builds", builds::output),
@@ -38,6 +42,8 @@ fn main() -> io::Result<()> {
         ("cache", cache::warm),
         ("sources", sources::second_clone),
         ("sources", sources::first_clone),
+        ("logs", logs::speed),
+        ("logs", logs::memory),
         ("parser", parser::buildspec),
         ("parser", parser::hostile),
         ("queue", queue::throughput),

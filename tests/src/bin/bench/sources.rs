@@ -92,6 +92,7 @@ impl Bench {
             depth: Depth::Full,
             submodules: false,
             insecure_ssl: false,
+            certificates: None,
             credential: None,
         };
         let tree = self.tree();
