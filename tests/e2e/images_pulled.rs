@@ -4,6 +4,7 @@ use std::fs;
 
 use serde_json::json;
 use tests::aws::Moto;
+use tests::fault_proxy::{Fault, FaultProxy};
 use tests::registry::{LOGIN, Registry};
 use tests::{Finished, Project, Running, engine};
 
@@ -81,6 +82,20 @@ fn an_image_of_ecr_is_pulled_with_a_login_of_ecrs_through_a_mirror_of_ones_own()
         finished.context("PROVISIONING")
     );
     assert_eq!(finished.exit_code, Some(3));
+}
+
+#[test]
+fn a_registry_that_limits_pulls_is_named_as_such() {
+    let registry = FaultProxy::start("127.0.0.1:1");
+    registry.set(Fault::Answer(
+        429,
+        r#"{"errors": [{"code": "TOOMANYREQUESTS", "message": "You have reached your pull rate limit."}]}"#,
+    ));
+    let image = format!("{}/app:1", registry.address());
+    let finished = run(&Project::new(BUILDSPEC), "", &image, &[]);
+    let context = finished.context("PROVISIONING");
+    let remedy = "The registry limits how often images are pulled from it: log in to it, or pull through a mirror";
+    assert!(context.ends_with(remedy), "{context}");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 mod artifacts;
 mod aws_artifacts;
+mod aws_requests;
 mod aws_role;
 mod aws_secrets;
 mod bad_input;

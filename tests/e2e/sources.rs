@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use serde_json::json;
+use tests::aws::Moto;
 use tests::{GitRepository, GitServer, Project, Running, SshServer};
 
 /// Says where the source is and what of it was fetched.
@@ -490,6 +492,123 @@ fn a_certificate_that_nobody_vouches_for_is_refused_unless_it_may_be() {
     );
 }
 
+/// Fetches from its own source's host once more.
+const FETCHING: &str =
+    "version: 0.2\nphases: {build: {commands: [git fetch origin main, cat content.txt]}}\n";
+
+#[test]
+fn the_certificate_of_the_project_vouches_for_its_host_here_and_in_the_build() {
+    let server = GitServer::with_self_signed_certificate();
+    let repository = GitRepository::new(FETCHING);
+    repository.commit("content.txt", "fetched");
+    let submodule = GitRepository::empty();
+    let commit = submodule.commit("file.txt", "of the submodule");
+    add_submodule(
+        &repository,
+        &server.publish(&submodule, "s.git"),
+        "sub",
+        &commit,
+    );
+    let url = server.publish(&repository, "r.git");
+    let moto = Moto::start();
+    moto.create_bucket("bucket");
+    moto.s3(
+        "PUT",
+        "/bucket/ca/host.pem",
+        server.certificate().as_bytes(),
+    );
+    for location in ["bucket/ca/host.pem", "arn:aws:s3:::bucket/ca/host.pem"] {
+        let finished = with_certificate(&url, location, &moto);
+        assert_eq!(
+            finished.exit_code,
+            Some(0),
+            "{location}: {}{}",
+            finished.log(),
+            finished.stderr
+        );
+        assert!(finished.log().contains("fetched"), "{}", finished.log());
+    }
+}
+
+#[test]
+fn a_certificate_that_cannot_be_had_fails_the_build() {
+    let server = GitServer::with_self_signed_certificate();
+    let url = server.publish(&GitRepository::new(FETCHING), "r.git");
+    let other = GitServer::with_self_signed_certificate();
+    let moto = Moto::start();
+    moto.create_bucket("bucket");
+    moto.s3("PUT", "/bucket/other.pem", other.certificate().as_bytes());
+    moto.s3("PUT", "/bucket/none.pem", b"not a certificate");
+    moto.s3("PUT", "/bucket/large.pem", &vec![b'\n'; 1024 * 1024 + 1]);
+    let untrusted = format!(
+        "CLIENT_ERROR: Git clone failed: Unable to access '{url}': SSL certificate problem: "
+    );
+    for (location, expected) in [
+        (
+            "bucket/missing.pem",
+            "CLIENT_ERROR: Unable to download certificate from S3. NoSuchKey",
+        ),
+        (
+            "bucket/none.pem",
+            "CLIENT_ERROR: bucket/none.pem does not hold certificates in PEM form: there is none",
+        ),
+        (
+            "bucket/large.pem",
+            "CLIENT_ERROR: the certificate bucket/large.pem is larger than 1048576 bytes",
+        ),
+        (
+            "nowhere",
+            "CLIENT_ERROR: the certificate \"nowhere\" is neither bucket/key nor the ARN of an object in S3",
+        ),
+        ("bucket/other.pem", untrusted.as_str()),
+    ] {
+        let finished = with_certificate(&url, location, &moto);
+        let context = finished.context("DOWNLOAD_SOURCE");
+        assert!(context.starts_with(expected), "{location}: {context}");
+    }
+}
+
+/// A build of a repository, with its submodules, whose project has a certificate.
+fn with_certificate(url: &str, location: &str, moto: &Moto) -> tests::Finished {
+    let project = Project::empty();
+    let overrides = project.root().join("overrides.json");
+    let text = json!({
+        "certificateOverride": location,
+        "gitSubmodulesConfigOverride": {"fetchSubmodules": true},
+    });
+    fs::write(&overrides, text.to_string()).expect("one's own directory");
+    let overrides = overrides.to_str().expect("temporary paths are UTF-8");
+    let mut command = project.agent(&["run", "--json", url, "--overrides", overrides]);
+    // The host is reached from the container as from here.
+    command
+        .envs(moto.environment())
+        .env("BUILDSPEC_AGENT_NETWORK", "host");
+    let finished = Running::start(command).finish();
+    project.assert_clean();
+    finished
+}
+
+#[test]
+fn a_connection_that_only_aws_can_use_is_refused_by_name() {
+    let project = Project::empty();
+    let connection = "arn:aws:codeconnections:us-east-1:123456789012:connection/c";
+    let overrides = project.root().join("overrides.json");
+    let text = json!({
+        "sourceTypeOverride": "GITHUB",
+        "sourceLocationOverride": "https://github.com/o/r.git",
+        "sourceAuthOverride": {"type": "CODECONNECTIONS", "resource": connection},
+    });
+    fs::write(&overrides, text.to_string()).expect("one's own directory");
+    let overrides = overrides.to_str().expect("temporary paths are UTF-8");
+    let finished = run(&project, &["--overrides", overrides]);
+    let context = finished.context("DOWNLOAD_SOURCE");
+    assert!(
+        context.contains(connection)
+            && context.contains("store a source credential for github.com"),
+        "{context}"
+    );
+}
+
 #[test]
 fn a_host_that_fails_for_a_moment_is_asked_again() {
     let history = History::new();
@@ -689,6 +808,8 @@ phases:
     );
     assert!(!finished.log().contains("of the host"));
     assert!(!trap.exists());
+    let hint = "Files of the primary source that Git LFS keeps are pointers";
+    assert!(finished.log().contains(hint), "{}", finished.log());
 }
 
 #[test]

@@ -7,6 +7,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use crate::aws_request::{self, AwsRequest};
+
 /// Bytes that are passed on at a time.
 const PIECE_BYTES: usize = 64 * 1024;
 
@@ -61,6 +63,8 @@ struct Script {
     only: String,
     /// First lines of all requests seen.
     seen: Vec<String>,
+    /// Those of them that are signed for AWS.
+    signed: Vec<AwsRequest>,
     /// Counts releases of hanging requests.
     releases: u64,
     is_over: bool,
@@ -142,6 +146,11 @@ impl FaultProxy {
         self.shared.script().seen.clone()
     }
 
+    /// The requests to AWS seen so far.
+    pub fn signed(&self) -> Vec<AwsRequest> {
+        self.shared.script().signed.clone()
+    }
+
     /// Waits until `count` requests were seen whose first line holds `text`.
     pub fn wait_for(&self, text: &str, count: usize) {
         let is_enough = |script: &mut Script| {
@@ -194,12 +203,18 @@ fn serve(client: &TcpStream, service: &str, shared: &Shared) -> io::Result<()> {
     if shared.script().next.is_empty() && shared.script().then == Some(Fault::Refuse) {
         return Ok(());
     }
+    if begins_with_tls(client)? {
+        return Ok(());
+    }
     let (head, begun) = read_head(client)?;
     let line = head.lines().next().unwrap_or_default().to_owned();
+    let mut body = Body::new(&head, begun, client);
+    let signed = body.signed(&head)?;
     let (fault, releases) = {
         let mut script = shared.script();
         let counts = line.contains(&script.only);
         script.seen.push(line);
+        script.signed.extend(signed);
         let fault = if counts {
             script
                 .next
@@ -211,7 +226,6 @@ fn serve(client: &TcpStream, service: &str, shared: &Shared) -> io::Result<()> {
         (fault, script.releases)
     };
     shared.changed.notify_all();
-    let mut body = Body::new(&head, begun, client);
     match fault {
         Some(Fault::Refuse) => Ok(()),
         Some(Fault::Hang) => {
@@ -228,6 +242,14 @@ fn serve(client: &TcpStream, service: &str, shared: &Shared) -> io::Result<()> {
         Some(Fault::Slow(piece)) => forward(client, &head, body, service, (u64::MAX, Some(piece))),
         None => forward(client, &head, body, service, (u64::MAX, None)),
     }
+}
+
+/// Whether a client wants TLS, of which there is none here: it has to hear so at once.
+fn begins_with_tls(client: &TcpStream) -> io::Result<bool> {
+    const HANDSHAKE: u8 = 22;
+    let mut first = [0];
+    let seen = client.peek(&mut first)?;
+    Ok(seen == 1 && first == [HANDSHAKE])
 }
 
 /// Waits for a release after those there were when the request was seen.
@@ -309,6 +331,16 @@ impl<'c> Body<'c> {
             client,
             expects_go_ahead: value("expect").is_some(),
         }
+    }
+
+    /// What the request asks of AWS, if it is signed for AWS.
+    fn signed(&mut self, head: &str) -> io::Result<Option<AwsRequest>> {
+        let is_form = aws_request::is_form(head) && self.left < HEAD_LIMIT_BYTES as u64;
+        if is_form && !self.expects_go_ahead {
+            let missing = self.left.saturating_sub(self.begun.len() as u64);
+            self.client.take(missing).read_to_end(&mut self.begun)?;
+        }
+        Ok(AwsRequest::of(head, &self.begun))
     }
 
     /// Passes at most `limit` bytes on, `piece` bytes at a time.

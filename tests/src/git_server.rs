@@ -16,6 +16,9 @@ use tempfile::TempDir;
 
 use crate::GitRepository;
 
+/// Name of the file with the server's certificate.
+const CERTIFICATE: &str = ".certificate.pem";
+
 /// A server on a free port of this machine, which ends with this value.
 #[derive(Debug)]
 pub struct GitServer {
@@ -118,6 +121,12 @@ impl GitServer {
             "http"
         };
         format!("{scheme}://{}/{name}", self.address)
+    }
+
+    /// The certificate of a server over TLS, in PEM form.
+    pub fn certificate(&self) -> String {
+        let path = self.root.path().join(CERTIFICATE);
+        std::fs::read_to_string(path).expect("the server has a certificate")
     }
 
     /// Host and port.
@@ -336,10 +345,7 @@ impl Request {
 }
 
 fn self_signed(directory: &Path) -> Arc<ServerConfig> {
-    let (key, certificate) = (
-        directory.join(".key.pem"),
-        directory.join(".certificate.pem"),
-    );
+    let (key, certificate) = (directory.join(".key.pem"), directory.join(CERTIFICATE));
     let made = Command::new("openssl")
         .args([
             "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",

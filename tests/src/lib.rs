@@ -10,6 +10,7 @@
 )]
 
 pub mod aws;
+mod aws_request;
 pub mod cloudwatch;
 pub mod conformance;
 pub mod engine;
@@ -34,6 +35,7 @@ pub mod stores;
 mod terminal;
 pub mod wire_proxy;
 
+pub use aws_request::AwsRequest;
 pub use files::read_tree;
 pub use finished::{Artifact, Build, Context, Finished, Logs, Phase, Variable};
 pub use git_repository::{GitRepository, git};

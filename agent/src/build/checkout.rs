@@ -1,24 +1,13 @@
-//! Where the sources lie, on the host and in the container, and how they get there.
+//! Where the sources lie, on the host and in the container.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use executor::protocol::{GitCredential, Secret};
-use futures_util::FutureExt;
-use futures_util::future::{BoxFuture, join_all};
-use secrecy::ExposeSecret;
-use tokio_util::sync::CancellationToken;
-
-use super::{Abort, Tools, session, source_credential};
-use crate::config::process_environment;
 use crate::data_directory::{BuildDirectory, DirectoryError};
 use crate::docker::Mount;
-use crate::model::{BuildRequest, Placement, ProjectSource, SourceLocation, SourceType};
-use crate::source::git::{Depth, GitSources, GitVersion, Mirrors, Repository, RepositoryUrl};
-use crate::source::s3::S3Source;
-use crate::source::{
-    self, CredentialKind, Origin, Placed, Refusal, SourceError, SourceFailure, codecommit,
-};
+use crate::model::{BuildRequest, Placement, SourceLocation, SourceType};
+use crate::source::git::RepositoryUrl;
+use crate::source::{self, Origin, Placed, codecommit};
 
 /// The places of the sources.
 #[derive(Debug)]
@@ -32,15 +21,18 @@ pub(super) struct Checkout {
 
 /// A source and its place.
 #[derive(Debug)]
-struct Source {
+pub(super) struct Source {
     /// Identifier of a secondary source.
-    identifier: Option<String>,
-    location: SourceLocation,
-    version: Option<String>,
-    on_host: PathBuf,
+    pub(super) identifier: Option<String>,
+    /// Where it comes from.
+    pub(super) location: SourceLocation,
+    /// Which version of it.
+    pub(super) version: Option<String>,
+    /// Its directory on this machine.
+    pub(super) on_host: PathBuf,
     in_container: String,
     /// A path for what is downloaded and unpacked.
-    scratch: PathBuf,
+    pub(super) scratch: PathBuf,
 }
 
 /// A further source as the build sees it.
@@ -54,15 +46,6 @@ pub(super) struct SecondarySource<'a> {
     pub(super) repository_url: String,
     /// `CODEBUILD_SOURCE_VERSION_<identifier>`.
     pub(super) version: &'a str,
-}
-
-/// What fetching has found out.
-#[derive(Debug, Default)]
-pub(super) struct Fetched {
-    /// The commit of the primary source, if it is a repository.
-    pub(super) resolved_version: Option<String>,
-    /// What opens the repositories, for a build that asks for it.
-    pub(super) git_credentials: Vec<GitCredential>,
 }
 
 impl Checkout {
@@ -164,6 +147,14 @@ impl Checkout {
         &self.primary.on_host
     }
 
+    /// The sources that have to be fetched, each with whether it is the primary one.
+    pub(super) fn to_fetch(&self) -> impl Iterator<Item = (bool, &Source)> {
+        let primary = (self.placement != Placement::InPlace).then_some((true, &self.primary));
+        primary
+            .into_iter()
+            .chain(self.secondary.iter().map(|source| (false, source)))
+    }
+
     /// The mount a source outside the workspace needs.
     pub(super) fn mount(&self) -> Option<Mount> {
         (self.placement == Placement::InPlace).then(|| Mount {
@@ -206,176 +197,4 @@ fn origin<'a>(location: &SourceLocation, url: Option<&'a RepositoryUrl>) -> Orig
             _ => Origin::Nothing,
         },
     }
-}
-
-/// Puts the sources into their places, all at the same time.
-pub(super) async fn fetch(
-    request: &BuildRequest,
-    checkout: &Checkout,
-    tools: &Tools,
-    stop: &CancellationToken,
-) -> Result<Fetched, Abort> {
-    if request.certificate.is_some() {
-        return Err(Abort::failed(
-            "CLIENT_ERROR",
-            "certificate is not supported yet: let the machine and the build image trust it, and take it out of the project",
-        ));
-    }
-    let stop = stop.child_token();
-    let sources = std::iter::once(&checkout.primary).chain(&checkout.secondary);
-    let sources = sources.skip(usize::from(checkout.placement == Placement::InPlace));
-    let fetching: Vec<BoxFuture<'_, _>> = sources
-        .map(|source| fetch_or_stop(request, source, tools, &stop).boxed())
-        .collect();
-    let mut all = Fetched::default();
-    let mut stopped = false;
-    for (index, fetched) in join_all(fetching).await.into_iter().enumerate() {
-        match fetched {
-            Ok(fetched) => {
-                all.git_credentials.extend(fetched.git_credentials);
-                all.resolved_version = all
-                    .resolved_version
-                    .or(fetched.resolved_version.filter(|_| index == 0));
-            }
-            Err(Abort::Stopped) => stopped = true,
-            Err(abort) => return Err(abort),
-        }
-    }
-    if stopped {
-        Err(Abort::Stopped)
-    } else {
-        Ok(all)
-    }
-}
-
-/// Fetches one source. If that fails, the build is over: the others need not go on.
-async fn fetch_or_stop(
-    request: &BuildRequest,
-    source: &Source,
-    tools: &Tools,
-    stop: &CancellationToken,
-) -> Result<Fetched, Abort> {
-    let fetched = fetch_one(request, source, tools, stop).await;
-    if fetched.is_err() {
-        stop.cancel();
-    }
-    fetched
-}
-
-async fn fetch_one(
-    request: &BuildRequest,
-    source: &Source,
-    tools: &Tools,
-    stop: &CancellationToken,
-) -> Result<Fetched, Abort> {
-    let fetched = match &source.location {
-        SourceLocation::Directory { path, .. } => {
-            let copied = source::fetch_directory(path, &source.on_host, stop).await;
-            copied.map(|()| Fetched::default())
-        }
-        SourceLocation::Project(settings) if settings.source_type.is_git() => {
-            git(request, source, settings, tools, stop).await
-        }
-        SourceLocation::Project(settings) => match settings.source_type {
-            SourceType::NoSource => Ok(Fetched::default()),
-            SourceType::S3 => s3(request, source, settings, tools, stop).await,
-            _ => Err(SourceError::Refused(Refusal::Other(
-                "sources of this type are not supported yet".to_owned(),
-            ))),
-        },
-    };
-    fetched.map_err(|error| match error {
-        SourceError::Stopped => Abort::Stopped,
-        SourceError::Refused(refusal) => Abort::Source(Box::new(failure(refusal, source))),
-        error => error.into(),
-    })
-}
-
-fn failure(refusal: Refusal, source: &Source) -> SourceFailure {
-    SourceFailure {
-        refusal,
-        source_name: match &source.identifier {
-            None => "primary source".to_owned(),
-            Some(identifier) => format!("secondary source {identifier}"),
-        },
-        version: source.version.clone(),
-    }
-}
-
-async fn s3(
-    request: &BuildRequest,
-    source: &Source,
-    settings: &ProjectSource,
-    tools: &Tools,
-    stop: &CancellationToken,
-) -> Result<Fetched, SourceError> {
-    let location = settings.location.as_deref().unwrap_or_default();
-    let limit_bytes = tools.config.sources.limit_gib << 30;
-    let object = S3Source::parse(location, source.version.clone(), limit_bytes);
-    let object = object.ok_or_else(|| {
-        SourceError::Refused(Refusal::Other(format!(
-            "the location {location:?} is not bucket/key.zip or bucket/folder/"
-        )))
-    })?;
-    let client = session(request, tools).s3().await;
-    object
-        .fetch(&client, &source.scratch, &source.on_host, stop)
-        .await?;
-    Ok(Fetched::default())
-}
-
-async fn git(
-    request: &BuildRequest,
-    source: &Source,
-    settings: &ProjectSource,
-    tools: &Tools,
-    stop: &CancellationToken,
-) -> Result<Fetched, SourceError> {
-    let other = |text: String| SourceError::Refused(Refusal::Other(text));
-    let location = settings.location.as_deref().unwrap_or_default();
-    let location = codecommit::https_address(location, &request.region);
-    let (url, user) = RepositoryUrl::parse(&location).map_err(|error| other(error.to_string()))?;
-    if user.is_some_and(|user| !user.password.is_empty()) {
-        return Err(other(
-            "the repository's address holds a password: store it as a source credential".to_owned(),
-        ));
-    }
-    let version = GitVersion::parse(source.version.as_deref().unwrap_or_default())
-        .map_err(|_| SourceError::Refused(Refusal::ReferenceNotFound))?;
-    let credential = source_credential::find(request, settings, &url, tools).await?;
-    let git_credentials = match credential.as_ref().map(|credential| &credential.kind) {
-        Some(CredentialKind::Login { username, password }) => {
-            let (protocol, _) = url.as_str().split_once("://").unwrap_or_default();
-            vec![GitCredential {
-                protocol: protocol.to_owned(),
-                host: url.host().to_owned(),
-                path: url.path().to_owned(),
-                username: username.clone(),
-                password: Secret::new(password.expose_secret()),
-            }]
-        }
-        _ => Vec::new(),
-    };
-    let repository = Repository {
-        url,
-        version,
-        depth: Depth::from_member(settings.git_clone_depth),
-        submodules: settings
-            .git_submodules_config
-            .is_some_and(|config| config.fetch_submodules),
-        insecure_ssl: settings.insecure_ssl == Some(true),
-        credential,
-    };
-    let sources = GitSources {
-        mirrors: Mirrors::new(tools.data.sources()),
-        lookup: process_environment,
-        limit_bytes: tools.config.sources.limit_gib << 30,
-        mirrors_limit_bytes: tools.config.sources.mirrors_limit_gib << 30,
-        limit: request.timeout,
-    };
-    let commit = sources.fetch(&repository, &source.on_host, stop).await?;
-    Ok(Fetched {
-        resolved_version: Some(commit),
-        git_credentials,
-    })
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::journal::Journal;
 use super::premises::Premises;
-use super::{Abort, Finished, Outcome, Tools, docker_access, provision};
+use super::{Abort, Finished, Outcome, Tools, docker_access, provision, remove_as_root};
 use crate::data_directory::{BuildDirectory, Removal};
 use crate::model::{BuildRequest, LogDelivery, LogsLocation};
 
@@ -70,7 +70,7 @@ pub(super) async fn leave(
     }
     let removed = match directory.remove() {
         Ok(Removal::NeedsRoot) => {
-            provision::remove_as_root(build.uuid, &request.image, tools, directory.path()).await
+            remove_as_root(build.uuid, &request.image, tools, directory.path()).await
         }
         removed => removed.map(drop).map_err(anyhow::Error::from),
     };

@@ -8,9 +8,11 @@ use buildspec_parser::plan::{self, ValueSource};
 use executor::protocol::{GitCredential, Variable, channel};
 use serde::Serialize;
 
-use super::checkout::{Checkout, Fetched, repository_url};
+use super::checkout::{Checkout, repository_url};
+use super::fetch::Fetched;
 use super::{Abort, Tools};
 use crate::credentials::Session;
+use crate::data_directory::CERTIFICATES;
 use crate::model::{BuildRequest, VariableValue};
 use crate::secrets::{self, AwsSecrets, LookUpError, Reference};
 
@@ -112,10 +114,10 @@ pub(super) fn of_sources(checkout: &Checkout, fetched: &Fetched) -> Vec<Variable
 }
 
 /// Tells git in the build who answers for the sources' credentials, where the buildspec wants that
-/// (buildspec reference, env/git-credential-helper), and that the sources are not a stranger's where
-/// they belong to another user than the one who runs git: the agent's, or one of `run-as`. The settings are variables, so that they hold for
-/// every user of the build and no file of the image is changed; settings that the build brings along
-/// stay.
+/// (buildspec reference, env/git-credential-helper), by which certificates their hosts are trusted, and that the
+/// sources are not a stranger's where they belong to another user than the one who runs git: the agent's, or one
+/// of `run-as`. The settings are variables, so that they hold for every user of the build and no file of the image
+/// is changed; settings that the build brings along stay.
 ///
 /// Gives the credentials that the build gets to see.
 pub(super) fn configure_git(
@@ -141,6 +143,10 @@ pub(super) fn configure_git(
             format!("credential.{origin}.useHttpPath"),
             "true".to_owned(),
         ));
+    }
+    for origin in fetched.vouched_for {
+        let file = format!("/codebuild/readonly/{CERTIFICATES}");
+        settings.push((format!("http.{origin}.sslCAInfo"), file));
     }
     let has_users = PhaseName::ALL
         .into_iter()

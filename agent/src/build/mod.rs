@@ -8,10 +8,12 @@ mod bucket;
 mod cache;
 mod checkout;
 mod chronicle;
+mod cleaner;
 mod docker_access;
 mod ending;
 mod environment;
 mod execute;
+mod fetch;
 mod image;
 mod journal;
 mod kept;
@@ -50,12 +52,13 @@ use crate::model::{Artifact, Build, BuildRequest, DetailedReport, PhaseType, Sta
 use crate::secrets::SecretsFile;
 use crate::source::stored::SourceCredentials;
 pub use abort::Abort;
+pub use cleaner::probe_data_directory;
+pub(crate) use cleaner::remove_as_root;
 pub(crate) use docker_access::{servers, stop_idle_server};
 pub use environment::Origin;
 use journal::Journal;
 pub use pause::{FindError, PausedBuild, ResumeError};
 use premises::Premises;
-pub(crate) use provision::remove_as_root;
 pub use recover::{NotBegun, RecoverError, is_recoverable, kept_request, recover};
 pub use resolve::{RejectedBuildspec, ResolveError};
 
@@ -158,11 +161,11 @@ async fn steps(
         image: &image,
         docker: &docker,
     };
-    let aws = session(request, tools);
+    let aws = &premises.aws;
     // Neither needs the other, and each takes its time.
     let (container, fetched) = tokio::join!(
         provision::start(request, tools, directory, &places),
-        checkout::fetch(request, &checkout, tools, stop),
+        fetch::sources(request, directory, &checkout, tools, stop),
     );
     let container = container?;
     journal.enter(PhaseType::DownloadSource)?;
@@ -174,10 +177,11 @@ async fn steps(
         journal.resolve(version.clone())?;
     }
     opening_lines(&mut log, &checkout)?;
-    let buildspec = resolve::buildspec(request, directory, &checkout, &aws, &mut log);
+    fetched.hints.iter().try_for_each(|hint| log.line(hint))?;
+    let buildspec = resolve::buildspec(request, directory, &checkout, aws, &mut log);
     let buildspec = unless_stopped(stop, buildspec).await?;
     environment_lines(&mut log, &checkout)?;
-    let looked_up = look_up(request, tools, &aws, &buildspec, &checkout);
+    let looked_up = look_up(request, tools, aws, &buildspec, &checkout);
     let (credentials, mut environment) = unless_stopped(stop, looked_up).await?;
     let expires = credentials.as_ref().map(role_credentials::First::expires);
     let of_sources = environment::of_sources(&checkout, &fetched);
@@ -198,7 +202,7 @@ async fn steps(
     let plan = plan::of(request, &buildspec, &checkout, given);
     kept::keep_order(directory, &buildspec, &plan)?;
     journal.commands_follow(stop).await?;
-    let bucket = cache::bucket(request, &aws, directory).await;
+    let bucket = cache::bucket(request, aws, directory).await;
     let execution = execute::Execution {
         plan: &plan,
         age: Duration::ZERO,
@@ -206,7 +210,7 @@ async fn steps(
     };
     tokio::select! {
         ended = execute::run(&container, &execution, journal, stop) => ended?,
-        never = Box::pin(role_credentials::renew(&container, &aws, expires)) => match never {},
+        never = Box::pin(role_credentials::renew(&container, aws, expires)) => match never {},
     }
     let upload = publish::Upload {
         request,
@@ -214,7 +218,7 @@ async fn steps(
         plan: &plan,
         knows_secrets: true,
         directory,
-        aws: &aws,
+        aws,
         stop,
     };
     harvest(&upload, bucket.as_ref(), tools, journal, stop).await
@@ -247,7 +251,8 @@ async fn harvest(
     finished
 }
 
-/// Clients of AWS with the build's role. Nobody is asked before a step needs something.
+/// Clients of AWS with the build's role, the same for all who ask while the build is looked after. Nobody is asked
+/// before a step needs something.
 fn session(request: &BuildRequest, tools: &Tools) -> Session {
     let role = request.service_role.as_deref();
     let role = role.filter(|role| !role.is_empty());

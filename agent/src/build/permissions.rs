@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::environment::{self, Setting};
 use crate::model::{
     ArtifactDestination, ArtifactSettings, ArtifactsType, BuildRequest, BuildspecChoice, CacheType,
-    SourceLocation, SourceType,
+    ImagePullCredentialsType, SourceLocation, SourceType,
 };
 
 /// A permission.
@@ -100,18 +100,28 @@ impl List {
                 _ => {}
             }
         }
+        if let Some(certificate) = request.certificate.as_deref().filter(|it| !it.is_empty()) {
+            self.of_role(&["s3:GetObject"], &s3(certificate), "certificate");
+        }
         if let Some(credential) = &request.registry_credential {
             let arn = secret(request, &credential.credential);
             self.of_role(&["secretsmanager:GetSecretValue"], &arn, "image");
         }
         if request.image.contains(".dkr.ecr.") {
-            self.of_role(&["ecr:GetAuthorizationToken"], "*", "image");
+            let by_role =
+                request.image_pull_credentials_type == Some(ImagePullCredentialsType::ServiceRole);
+            let principal = if by_role {
+                Principal::ServiceRole
+            } else {
+                Principal::Agent
+            };
+            self.add(principal, &["ecr:GetAuthorizationToken"], "*", "image");
             let actions = [
                 "ecr:BatchCheckLayerAvailability",
                 "ecr:BatchGetImage",
                 "ecr:GetDownloadUrlForLayer",
             ];
-            self.of_role(&actions, &request.image, "image");
+            self.add(principal, &actions, &request.image, "image");
         }
     }
 
@@ -176,6 +186,8 @@ impl List {
                 "logs:PutLogEvents",
             ];
             self.of_role(&actions, &arn, "log");
+            let reason = "log: what has arrived of a call without an answer";
+            self.of_role(&["logs:GetLogEvents"], &arn, reason);
         }
         if let Some(settings) = request.logs.s3() {
             let place = settings.location.as_deref().unwrap_or_default();

@@ -4,8 +4,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Tools, kept};
-use crate::credentials::Role;
+use super::{Tools, kept, session};
+use crate::credentials::Session;
 use crate::data_directory::BuildDirectory;
 use crate::logs::{
     CloudWatchShipper, Delivery, LogEncryption, LogObject, LogStream, ReaderName, S3Shipper, Spool,
@@ -19,6 +19,8 @@ pub(super) struct Premises {
     pub(super) directory: BuildDirectory,
     /// What it says.
     pub(super) spool: Arc<Spool>,
+    /// Clients of AWS with the build's role, which whoever acts for the build shares as long as this is held.
+    pub(super) aws: Session,
     delivery: Delivery,
 }
 
@@ -48,12 +50,9 @@ impl Premises {
         let readers: Vec<ReaderName> = readers.into_iter().flatten().collect();
         let spool = Spool::open(directory.spool(), directory.readers(), &readers)?;
         let mut delivery = Delivery::default();
-        let role = request.service_role.as_deref();
-        let session = tools
-            .aws
-            .session(role.map(|arn| Role::of_build(arn, &request.id)));
+        let aws = session(request, tools);
         if let Some(settings) = cloud_watch {
-            let client = session.logs().await;
+            let client = aws.logs().await;
             let stream = LogStream {
                 group: settings.group_of(&request.id),
                 name: settings.stream_of(&request.id),
@@ -62,13 +61,14 @@ impl Premises {
             delivery.to_cloud_watch(CloudWatchShipper::new(&client, stream, reader)?);
         }
         if let Some(object) = s3 {
-            let client = session.s3().await;
+            let client = aws.s3().await;
             let (reader, packed) = (spool.reader(ReaderName::S3), directory.packed_log());
             delivery.to_s3(S3Shipper::new(client, object, reader, packed)?);
         }
         Ok(Self {
             directory,
             spool,
+            aws,
             delivery,
         })
     }

@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use anyhow::Context;
 use executor::protocol::{Order, channel, write_order};
-use executor::removal::remove_tree;
 use tokio_util::sync::CancellationToken;
 
 use super::checkout::Checkout;
+use super::cleaner::remove_as_root;
 use super::docker_access::{self, Granted};
 use super::image::{self, Image};
 use super::journal::Journal;
@@ -20,7 +20,6 @@ use crate::config::Config;
 use crate::data_directory::{BuildDirectory, Removal};
 use crate::docker::{
     BuildContainer, ContainerExit, ContainerName, ContainerSpec, DockerError, Limits, Mount, Owner,
-    Privileges,
 };
 use crate::logs::AgentLog;
 use crate::model::{BuildRequest, ComputeConfiguration, ComputeType};
@@ -338,63 +337,4 @@ pub(super) async fn release(
         }
     }
     Ok(())
-}
-
-/// Removes a directory with files that a container made as root where the agent is not root, by another
-/// container.
-pub(crate) async fn remove_as_root(
-    build: uuid::Uuid,
-    image: &str,
-    tools: &Tools,
-    directory: &Path,
-) -> anyhow::Result<()> {
-    // Its parent is mounted: the directory itself could not be removed as the root of a mount.
-    let (Some(parent), Some(name)) = (directory.parent(), directory.file_name()) else {
-        anyhow::bail!(
-            "{} is no directory that can be removed",
-            directory.display()
-        );
-    };
-    let stored = image::stored_name(image, tools).await?;
-    let spec = ContainerSpec {
-        name: ContainerName::of_cleaner(build),
-        owner: Owner::Build(build),
-        data_directory: tools.data.root().to_owned(),
-        image: stored.unwrap_or_else(|| image.to_owned()),
-        command: vec![
-            "/executor".to_owned(),
-            "remove".to_owned(),
-            format!("/parent/{}", name.to_string_lossy()),
-        ],
-        working_directory: "/".to_owned(),
-        mounts: vec![
-            Mount {
-                source: tools.data.executor()?,
-                target: "/executor".to_owned(),
-                read_only: true,
-            },
-            Mount {
-                source: parent.to_owned(),
-                target: "/parent".to_owned(),
-                read_only: false,
-            },
-        ],
-        volumes: Vec::new(),
-        memory_directories: Vec::new(),
-        privileges: Privileges::Ordinary(Vec::new()),
-        limits: Limits::default(),
-        network: "none".to_owned(),
-        keeps_log: false,
-    };
-    let cleaner = tools.engine.start_container(spec).await?;
-    let exit = cleaner.wait().await?;
-    cleaner.remove().await?;
-    let path = directory.display();
-    anyhow::ensure!(
-        exit.code == 0,
-        "cannot remove {path}: the cleaner ended with exit code {}",
-        exit.code
-    );
-    // What is left is this user's own.
-    remove_tree(directory).with_context(|| format!("cannot remove {path}"))
 }

@@ -14,7 +14,7 @@ use super::kept::{self, KeptOrder};
 use super::premises::Premises;
 use super::{
     Abort, Finished, Outcome, Tools, cache, ending, execute, harvest, provision, publish,
-    role_credentials, session,
+    role_credentials,
 };
 use crate::data_directory::BuildDirectory;
 use crate::logs::{LogSink, Spool};
@@ -122,8 +122,8 @@ async fn steps(
     let buildspec = order
         .buildspec()
         .ok_or_else(|| anyhow::anyhow!("the build's own buildspec cannot be read any more"))?;
-    let aws = session(request, tools);
-    let bucket = cache::bucket(request, &aws, directory).await;
+    let aws = &premises.aws;
+    let bucket = cache::bucket(request, aws, directory).await;
     match provision::rejoin(request, tools, directory).await {
         Ok(container) => {
             wait_for_beginning(&premises.spool, &order.plan).await?;
@@ -134,7 +134,7 @@ async fn steps(
             };
             // Nobody has renewed them since.
             let expires = order.has_credentials.then(SystemTime::now);
-            let renewal = Box::pin(role_credentials::renew(&container, &aws, expires));
+            let renewal = Box::pin(role_credentials::renew(&container, aws, expires));
             tokio::select! {
                 ended = execute::listen(&container, &execution, journal, stop) => ended?,
                 never = renewal => match never {},
@@ -149,7 +149,7 @@ async fn steps(
         plan: &order.plan,
         knows_secrets: !order.had_secrets,
         directory,
-        aws: &aws,
+        aws,
         stop,
     };
     harvest(&upload, bucket.as_ref(), tools, journal, stop).await

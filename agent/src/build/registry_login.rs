@@ -7,7 +7,7 @@ use crate::credentials::Role;
 use crate::docker::RegistryLogin;
 use crate::images::{EcrError, Reference};
 use crate::model::{BuildRequest, ImagePullCredentialsType};
-use crate::secrets::{self, AwsSecrets, LookUpError, SecretValue};
+use crate::secrets::{self, AwsSecrets, LookUpError};
 
 /// Why there is no login.
 #[derive(Debug, thiserror::Error)]
@@ -58,35 +58,27 @@ async fn of_secret(
     request: &BuildRequest,
     tools: &Tools,
 ) -> Result<RegistryLogin, LoginError> {
-    let aws = AwsSecrets::new(session(request, tools));
-    Ok(RegistryLogin {
-        username: part(credential, "username", tools, &aws)
-            .await?
-            .expose()
-            .to_owned(),
-        password: part(credential, "password", tools, &aws)
-            .await?
-            .expose()
-            .to_owned()
-            .into(),
-    })
-}
-
-async fn part(
-    credential: &str,
-    key: &str,
-    tools: &Tools,
-    aws: &AwsSecrets,
-) -> Result<SecretValue, LoginError> {
-    let reference = secrets::Reference::Secret(SecretReference {
-        id: credential.to_owned(),
-        json_key: Some(key.to_owned()),
-        version_stage: None,
-        version_id: None,
+    let parts = ["username", "password"].map(|key| {
+        secrets::Reference::Secret(SecretReference {
+            id: credential.to_owned(),
+            json_key: Some(key.to_owned()),
+            version_stage: None,
+            version_id: None,
+        })
     });
-    let value = secrets::look_up_one(reference, tools.secrets.as_ref(), aws).await;
-    value.map_err(|source| LoginError::Credential {
-        credential: credential.to_owned(),
-        source,
+    let aws = AwsSecrets::new(session(request, tools));
+    // Together, so that the secret is asked for once.
+    let found = secrets::look_up(&parts.each_ref(), tools.secrets.as_ref(), &aws).await;
+    let mut found = found.into_iter().map(|value| match value {
+        Ok(value) => Ok(value.expose().to_owned()),
+        Err(source) => Err(LoginError::Credential {
+            credential: credential.to_owned(),
+            source,
+        }),
+    });
+    let mut next = || found.next().unwrap_or_else(|| Ok(String::new()));
+    Ok(RegistryLogin {
+        username: next()?,
+        password: next()?.into(),
     })
 }

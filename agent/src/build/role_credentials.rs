@@ -13,11 +13,8 @@ use uuid::Uuid;
 
 use super::Abort;
 use super::provision::Provisioned;
-use crate::credentials::{CredentialsError, Session, TemporaryCredentials};
+use crate::credentials::{CredentialsError, Session, TemporaryCredentials, until_renewal};
 use crate::model::PhaseContext;
-
-/// How long before their end credentials are renewed; those of a short life at half of it.
-const MARGIN: Duration = Duration::from_mins(20);
 
 /// Time between two attempts to renew.
 const RETRY_INTERVAL: Duration = Duration::from_secs(20);
@@ -32,7 +29,7 @@ pub(super) struct First {
 
 /// Gets the credentials to begin with; `None` for a build without a role.
 pub(super) async fn first(aws: &Session) -> Result<Option<First>, Abort> {
-    let given = match aws.new_credentials().await {
+    let given = match aws.temporary_credentials().await {
         Ok(given) => given,
         Err(error) => return Err(refused(error)),
     };
@@ -66,8 +63,8 @@ pub(super) async fn renew(
         return std::future::pending().await;
     };
     loop {
-        tokio::time::sleep(pause(expires, SystemTime::now())).await;
-        match renewed(container, aws).await {
+        tokio::time::sleep(until_renewal(expires, SystemTime::now())).await;
+        match renewed(container, aws, expires).await {
             Ok(next) => expires = next,
             Err(error) => {
                 tracing::warn!("cannot renew the credentials of the build's role: {error:#}");
@@ -77,20 +74,20 @@ pub(super) async fn renew(
     }
 }
 
-async fn renewed(container: &Provisioned, aws: &Session) -> anyhow::Result<SystemTime> {
-    let given = aws.new_credentials().await?;
+/// Hands credentials on that are good for longer than those that end at `before`.
+async fn renewed(
+    container: &Provisioned,
+    aws: &Session,
+    before: SystemTime,
+) -> anyhow::Result<SystemTime> {
+    let given = aws.temporary_credentials().await?;
     let given = given.ok_or_else(|| anyhow::anyhow!("the build has no role"))?;
     let expires = given.expires;
+    anyhow::ensure!(expires > before, "STS gives no new ones");
     container
         .order(Order::Renew(Box::new(of_protocol(given))))
         .await?;
     Ok(expires)
-}
-
-/// Time until credentials are to be renewed.
-fn pause(expires: SystemTime, now: SystemTime) -> Duration {
-    let left = expires.duration_since(now).unwrap_or_default();
-    left.saturating_sub(MARGIN.min(left / 2))
 }
 
 fn of_protocol(given: TemporaryCredentials) -> RoleCredentials {
@@ -108,27 +105,5 @@ impl First {
     /// When they end.
     pub(super) fn expires(&self) -> SystemTime {
         self.expires
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn credentials_are_renewed_well_before_they_end() {
-        let now = SystemTime::UNIX_EPOCH;
-        for (label, left, expected) in [
-            ("an hour", Duration::from_hours(1), Duration::from_mins(40)),
-            (
-                "a quarter",
-                Duration::from_mins(15),
-                Duration::from_secs(450),
-            ),
-            ("nothing", Duration::ZERO, Duration::ZERO),
-        ] {
-            assert_eq!(pause(now + left, now), expected, "{label}");
-        }
-        assert_eq!(pause(now, now + MARGIN), Duration::ZERO);
     }
 }

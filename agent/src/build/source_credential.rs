@@ -28,10 +28,12 @@ pub(super) async fn find(
                 username: None,
             })
         }
-        (Some(SourceAuthType::Codeconnections), _) => {
-            return Err(refused(
-                "connections of AWS CodeConnections are not supported: name a token with SECRETS_MANAGER, or store it as a source credential",
-            ));
+        (Some(SourceAuthType::Codeconnections), connection) => {
+            return Err(refused(&format!(
+                "the connection {} cannot be used: AWS gives tokens of CodeConnections to its own services only. Let auth be a token in SECRETS_MANAGER, or none, and store a source credential for {}",
+                connection.as_deref().unwrap_or("of CodeConnections"),
+                url.host()
+            )));
         }
         _ => {
             let found = tools.source_credentials.find(source.source_type, url).await;

@@ -10,7 +10,7 @@ use super::build_args::BuildArgs;
 use super::exit::{Exit, Failure};
 use super::{GlobalArgs, print};
 use crate::build::permissions::{self, Permission, Principal};
-use crate::build::preview;
+use crate::build::{Tools, preview, probe_data_directory};
 use crate::credentials::{Aws, Role, describe};
 use crate::data_directory::DataDirectory;
 use crate::docker::Engine;
@@ -56,6 +56,12 @@ pub(super) async fn run(args: DoctorArgs, global: &GlobalArgs) -> Result<Exit, F
             found: docker(&config.docker_host).await,
         },
     ];
+    if checks.iter().all(|check| check.found.is_ok()) {
+        checks.push(Check {
+            what: "data directory in containers",
+            found: in_containers(&global.tools(config).await?).await,
+        });
+    }
     if !permissions.is_empty() {
         checks.extend(aws(&request).await);
     }
@@ -97,6 +103,17 @@ async fn docker(address: &str) -> Result<String, String> {
     }
 }
 
+async fn in_containers(tools: &Tools) -> Result<String, String> {
+    match probe_data_directory(tools).await {
+        Ok(true) => Ok("where this program has it".to_owned()),
+        Ok(false) => Ok(format!(
+            "not looked at: the engine lacks {}",
+            tools.config.image
+        )),
+        Err(error) => Err(format!("{error:#}")),
+    }
+}
+
 /// Who the agent is, and whether it can be who builds are.
 async fn aws(request: &BuildRequest) -> Vec<Check> {
     let aws = Aws::new(&request.region);
@@ -111,7 +128,7 @@ async fn aws(request: &BuildRequest) -> Vec<Check> {
     }];
     if let Some(role) = &request.service_role {
         let session = aws.session(Some(Role::of_build(role, &request.id)));
-        let assumed = session.new_credentials().await;
+        let assumed = session.temporary_credentials().await;
         checks.push(Check {
             what: "service role",
             found: assumed

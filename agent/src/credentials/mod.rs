@@ -6,20 +6,22 @@
 mod error;
 mod role;
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{AppName, BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
-use aws_credential_types::provider::ProvideCredentials;
+use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
 use aws_sdk_s3::config::RequestChecksumCalculation;
 use aws_types::service_config::ServiceConfigKey;
 use tokio::sync::OnceCell;
 
 pub use error::{describe, is_transient};
-pub use role::{CredentialsError, Role, TemporaryCredentials};
+use role::RoleKeys;
+pub use role::{CredentialsError, Role, TemporaryCredentials, until_renewal};
 
 /// How long a connection may take to be made.
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
@@ -35,6 +37,8 @@ const ATTEMPTS: u32 = 5;
 #[derive(Debug, Clone)]
 pub struct Aws {
     agent: Session,
+    /// The sessions of roles that somebody holds.
+    roles: Arc<Mutex<HashMap<Role, Weak<Shared>>>>,
 }
 
 /// Clients that share their credentials. Cheap to clone; every clone uses the same temporary credentials, which
@@ -49,6 +53,8 @@ struct Shared {
     region: String,
     /// The role to assume, and the session that may do so; the agent's own session has none.
     role: Option<(Role, Session)>,
+    /// The credentials of the role.
+    keys: OnceCell<RoleKeys>,
     config: OnceCell<SdkConfig>,
 }
 
@@ -62,6 +68,7 @@ impl Aws {
     pub fn new(region: &str) -> Self {
         Self {
             agent: Session::new(region, None),
+            roles: Arc::default(),
         }
     }
 
@@ -75,15 +82,22 @@ impl Aws {
         role::has_credentials(self.agent.config().await).await
     }
 
-    /// Clients with the credentials of a role, or with the agent's own where there is none.
+    /// Clients with the credentials of a role, or with the agent's own where there is none. As long as somebody
+    /// holds a session of a role, all who ask for the same one get it, so that it is assumed once.
     pub fn session(&self, role: Option<Role>) -> Session {
-        match role {
-            None => self.agent.clone(),
-            Some(role) => {
-                let region = &self.agent.shared.region;
-                Session::new(region, Some((role, self.agent.clone())))
-            }
+        let Some(role) = role else {
+            return self.agent.clone();
+        };
+        // What it holds is whole between any two statements.
+        let mut roles = self.roles.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(shared) = roles.get(&role).and_then(Weak::upgrade) {
+            return Session { shared };
         }
+        roles.retain(|_, session| session.strong_count() > 0);
+        let region = &self.agent.shared.region;
+        let session = Session::new(region, Some((role.clone(), self.agent.clone())));
+        roles.insert(role, Arc::downgrade(&session.shared));
+        session
     }
 }
 
@@ -93,6 +107,7 @@ impl Session {
             shared: Arc::new(Shared {
                 region: region.to_owned(),
                 role,
+                keys: OnceCell::new(),
                 config: OnceCell::new(),
             }),
         }
@@ -150,6 +165,12 @@ impl Session {
         keys.map_err(|error| NoKeys(error::chain(&error)))
     }
 
+    /// The credentials of a role, of which all clients of this session and the build itself have their share.
+    async fn role_keys(&self, role: &Role, config: &SdkConfig) -> &RoleKeys {
+        let keys = &self.shared.keys;
+        keys.get_or_init(|| role.keys(config)).await
+    }
+
     async fn config_in(&self, region: Option<&str>) -> SdkConfig {
         let config = self.config().await;
         match region {
@@ -170,7 +191,9 @@ impl Session {
                     None => load(&shared.region).await,
                     Some((role, agent)) => {
                         let config = Box::pin(agent.config()).await;
-                        role.assumed_from(config).await
+                        let keys = self.role_keys(role, config).await;
+                        let provider = SharedCredentialsProvider::new(keys.clone());
+                        config.to_builder().credentials_provider(provider).build()
                     }
                 }
             })
@@ -237,6 +260,28 @@ mod tests {
         let aws = Aws::new("eu-west-1");
         let session = aws.session(None);
         assert!(Arc::ptr_eq(&session.shared, &aws.agent().shared));
-        assert!(session.new_credentials().await.unwrap().is_none());
+        assert!(session.temporary_credentials().await.unwrap().is_none());
+    }
+
+    #[test]
+    fn a_role_has_one_session_as_long_as_somebody_holds_it() {
+        let aws = Aws::new("eu-west-1");
+        let role = |uuid: &str| {
+            let id = format!("demo:{uuid}").parse().expect("it is one");
+            Some(Role::of_build("arn:aws:iam::123456789012:role/r", &id))
+        };
+        let (one, other) = (
+            "3f0c1f0e-8a58-4c37-9a50-57b7a40cc1ff",
+            "3f0c1f0e-8a58-4c37-9a50-57b7a40cc1fe",
+        );
+        let session = aws.session(role(one));
+        assert!(Arc::ptr_eq(&session.shared, &aws.session(role(one)).shared));
+        assert!(!Arc::ptr_eq(
+            &session.shared,
+            &aws.session(role(other)).shared
+        ));
+        drop(session);
+        aws.session(role(other));
+        assert_eq!(aws.roles.lock().unwrap().len(), 1);
     }
 }

@@ -1,19 +1,25 @@
 //! Roles: a build works with the temporary credentials of its project's service role.
 
 use std::fmt;
-use std::time::SystemTime;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use aws_config::SdkConfig;
 use aws_config::sts::AssumeRoleProvider;
+use aws_credential_types::Credentials;
 use aws_credential_types::provider::error::CredentialsError as NotProvided;
-use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
+use aws_credential_types::provider::{ProvideCredentials, future};
+use tokio::sync::Mutex;
 
 use super::Session;
 use super::error::chain;
 use crate::model::BuildId;
 
+/// How long before their end credentials are renewed; those of a short life at half of it.
+const MARGIN: Duration = Duration::from_mins(20);
+
 /// A role to assume, for one build.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Role {
     arn: String,
     session_name: String,
@@ -87,26 +93,86 @@ impl Role {
         &self.arn
     }
 
-    /// The same configuration, with the role's credentials in place of those it had.
-    pub(super) async fn assumed_from(&self, config: &SdkConfig) -> SdkConfig {
-        let provider = SharedCredentialsProvider::new(self.provider(config).await);
-        config.to_builder().credentials_provider(provider).build()
-    }
-
-    async fn provider(&self, config: &SdkConfig) -> AssumeRoleProvider {
-        AssumeRoleProvider::builder(&self.arn)
+    /// Its credentials, asked for with those of a configuration. Nobody is asked yet.
+    pub(super) async fn keys(&self, config: &SdkConfig) -> RoleKeys {
+        let provider = AssumeRoleProvider::builder(&self.arn)
             .session_name(&self.session_name)
             .configure(config)
             .build()
-            .await
+            .await;
+        RoleKeys {
+            provider: Arc::new(provider),
+            kept: Arc::default(),
+        }
+    }
+}
+
+/// Time until temporary credentials are to be renewed.
+pub fn until_renewal(expires: SystemTime, now: SystemTime) -> Duration {
+    let left = expires.duration_since(now).unwrap_or_default();
+    left.saturating_sub(MARGIN.min(left / 2))
+}
+
+/// The credentials of a role: one set at a time, whoever needs them, renewed in time. Clones share them.
+#[derive(Debug, Clone)]
+pub(super) struct RoleKeys {
+    provider: Arc<AssumeRoleProvider>,
+    kept: Arc<Mutex<Option<Kept>>>,
+}
+
+#[derive(Debug)]
+struct Kept {
+    credentials: Credentials,
+    renewal: SystemTime,
+}
+
+impl RoleKeys {
+    async fn current(&self) -> Result<Credentials, NotProvided> {
+        let mut kept = self.kept.lock().await;
+        let now = SystemTime::now();
+        if let Some(Kept {
+            credentials,
+            renewal,
+        }) = &*kept
+            && now < *renewal
+        {
+            return Ok(credentials.clone());
+        }
+        match self.provider.provide_credentials().await {
+            Ok(credentials) => {
+                let wait = credentials.expiry().map(|end| until_renewal(end, now));
+                *kept = Some(Kept {
+                    credentials: credentials.clone(),
+                    renewal: now + wait.unwrap_or_default(),
+                });
+                Ok(credentials)
+            }
+            // As long as the last ones are good, an outage of STS hurts nobody.
+            Err(error) => match kept.as_ref().map(|kept| &kept.credentials) {
+                Some(last) if last.expiry().is_some_and(|end| now < end) => Ok(last.clone()),
+                _ => Err(error),
+            },
+        }
+    }
+}
+
+impl ProvideCredentials for RoleKeys {
+    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+    where
+        Self: 'a,
+    {
+        future::ProvideCredentials::new(self.current())
     }
 }
 
 impl Session {
-    /// New credentials of the session's role, to be handed on; `None` for the agent's own session, whose
-    /// credentials are nobody else's business, and where the agent has none: projects name a role because
-    /// the API wants one, and have to build on machines that know nothing of AWS too.
-    pub async fn new_credentials(&self) -> Result<Option<TemporaryCredentials>, CredentialsError> {
+    /// Credentials of the session's role, to be handed on; new ones when those before are
+    /// [due](until_renewal). `None` for the agent's own session, whose credentials are nobody else's business, and
+    /// where the agent has none: projects name a role because the API wants one, and have to build on machines
+    /// that know nothing of AWS too.
+    pub async fn temporary_credentials(
+        &self,
+    ) -> Result<Option<TemporaryCredentials>, CredentialsError> {
         let Some((role, agent)) = &self.shared.role else {
             return Ok(None);
         };
@@ -118,8 +184,7 @@ impl Session {
             );
             return Ok(None);
         }
-        let provider = role.provider(config).await;
-        let given = provider.provide_credentials().await;
+        let given = self.role_keys(role, config).await.current().await;
         let given = given.map_err(|error| CredentialsError::Assume {
             role: role.arn.clone(),
             reason: chain(&error),
@@ -148,4 +213,26 @@ pub(super) async fn has_credentials(config: &SdkConfig) -> bool {
         provider.provide_credentials().await,
         Err(NotProvided::CredentialsNotLoaded(_))
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn credentials_are_renewed_well_before_they_end() {
+        let now = SystemTime::UNIX_EPOCH;
+        for (label, left, expected) in [
+            ("an hour", Duration::from_hours(1), Duration::from_mins(40)),
+            (
+                "a quarter",
+                Duration::from_mins(15),
+                Duration::from_secs(450),
+            ),
+            ("nothing", Duration::ZERO, Duration::ZERO),
+        ] {
+            assert_eq!(until_renewal(now + left, now), expected, "{label}");
+        }
+        assert_eq!(until_renewal(now, now + MARGIN), Duration::ZERO);
+    }
 }

@@ -12,6 +12,9 @@ use nix::fcntl::{Flock, FlockArg};
 
 use super::{DirectoryError, create_private};
 
+/// Name of the file, below `/codebuild/readonly` in the container, with the certificates that hosts are trusted by.
+pub const CERTIFICATES: &str = "certificates.pem";
+
 /// A build's directory, locked for as long as this value lives: a directory that nobody holds
 /// belongs to an agent that died.
 #[derive(Debug)]
@@ -164,6 +167,11 @@ impl BuildDirectory {
     /// The container's `/codebuild/readonly`.
     pub fn readonly(&self) -> PathBuf {
         self.path.join("readonly")
+    }
+
+    /// The certificates that hosts are trusted by, in the container's `/codebuild/readonly`.
+    pub fn certificates(&self) -> PathBuf {
+        self.readonly().join(CERTIFICATES)
     }
 
     /// The container's `/codebuild/output`.

@@ -27,7 +27,7 @@ use nix::fcntl::{Flock, FlockArg};
 use nix::unistd::{Uid, User, geteuid};
 use uuid::Uuid;
 
-pub use build_directory::{BuildDirectory, Removal};
+pub use build_directory::{BuildDirectory, CERTIFICATES, Removal};
 
 /// A directory operation that failed.
 #[derive(Debug, thiserror::Error)]

@@ -180,7 +180,6 @@ impl Overrides {
                 self.build_status_config.is_some(),
                 not_yet,
             ),
-            ("certificateOverride", self.certificate.is_some(), not_yet),
             (
                 "hostKernelOverride",
                 self.host_kernel.is_some(),

@@ -1,6 +1,7 @@
 //! Sources: where one comes from goes in, a directory for the container comes out.
 
 pub mod archive;
+pub mod certificates;
 pub mod codecommit;
 mod copy;
 mod credential;

@@ -71,7 +71,10 @@ enum Arrived {
 impl S3Source {
     /// Reads a location: `bucket/key.zip`, `bucket/folder/`, or either as an ARN (API, `ProjectSource`).
     pub fn parse(location: &str, version: Option<String>, limit_bytes: u64) -> Option<Self> {
-        let location = location.strip_prefix("arn:aws:s3:::").unwrap_or(location);
+        let location = match location.split_once(":s3:::") {
+            Some((partition, place)) if partition.starts_with("arn:") => place,
+            _ => location,
+        };
         let (bucket, key) = location.split_once('/')?;
         let is_bucket =
             |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');

@@ -38,6 +38,9 @@ impl Fetch<'_> {
         if repository.insecure_ssl {
             git.configure("http.sslVerify=false".to_owned());
         }
+        if let Some(certificates) = &repository.certificates {
+            git.configure(format!("http.sslCAInfo={}", certificates.display()));
+        }
         let file = self.credential_file(repository)?;
         if url.transport() == Transport::Ssh {
             let key = file.as_ref().map(CredentialFile::path);

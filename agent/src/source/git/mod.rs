@@ -15,7 +15,7 @@ mod url;
 mod version;
 mod workspace;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -43,6 +43,8 @@ pub struct Repository {
     pub submodules: bool,
     /// Whether the host's certificate is not looked at (API, `insecureSsl`).
     pub insecure_ssl: bool,
+    /// A file of certificates in PEM form that hosts are trusted by; none for those that git trusts by itself.
+    pub certificates: Option<PathBuf>,
     /// What opens it; none where it is open to everybody.
     pub credential: Option<Credential>,
 }

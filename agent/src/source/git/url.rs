@@ -177,7 +177,7 @@ impl RepositoryUrl {
     }
 
     /// Scheme and host, as git's `credential.<url>` takes them.
-    pub(super) fn origin(&self) -> String {
+    pub fn origin(&self) -> String {
         format!("{}://{}", self.transport.scheme(), self.host)
     }
 
