@@ -12,6 +12,7 @@ pub mod config;
 pub mod credentials;
 pub mod data_directory;
 pub mod docker;
+pub mod events;
 pub mod images;
 pub mod logs;
 pub mod model;

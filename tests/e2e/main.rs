@@ -14,7 +14,7 @@ mod command_line;
 mod concurrency;
 mod conformance;
 mod debug;
-mod fencing;
+mod events;
 mod host_user;
 mod hostile;
 mod images;

@@ -229,6 +229,22 @@ fn variable(name: &str, value: impl Into<String>) -> Variable {
     }
 }
 
+/// CodeBuild's own variables, as far as the request decides them: those of the container are not among them.
+pub fn built_in_variables(request: &BuildRequest) -> Vec<(String, String)> {
+    const OF_THE_CONTAINER: [&str; 5] = [
+        "CODEBUILD_GOPATH",
+        "CODEBUILD_SRC_DIR",
+        "CODEBUILD_START_TIME",
+        "GOPATH",
+        "HOME",
+    ];
+    built_in(request, "")
+        .into_iter()
+        .filter(|variable| !OF_THE_CONTAINER.contains(&variable.name.as_str()))
+        .map(|Variable { name, value }| (name, value))
+        .collect()
+}
+
 fn built_in(request: &BuildRequest, source_directory: &str) -> Vec<Variable> {
     let region = &request.region;
     let id = &request.id;

@@ -186,7 +186,8 @@ impl Fetching<'_> {
         }
         let version = GitVersion::parse(source.version.as_deref().unwrap_or_default())
             .map_err(|_| SourceError::Refused(Refusal::ReferenceNotFound))?;
-        let credential = source_credential::find(request, settings, &url, tools).await?;
+        let credential =
+            source_credential::find(request, settings, &url, tools.credential_access()).await?;
         let git_credentials = for_the_build(&url, credential.as_ref());
         let insecure_ssl = settings.insecure_ssl == Some(true);
         let certificates = self.certificates.filter(|_| !insecure_ssl);

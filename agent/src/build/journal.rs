@@ -14,7 +14,7 @@ use super::learnt::{Ended, Learnt};
 use super::phases::Phases;
 use super::{Abort, Finished, Outcome};
 use crate::logs::{
-    AgentLog, Batch, FollowError, LogSink, Permit, ReaderName, Spool, SpoolFollower, SpoolReader,
+    AgentLog, Batch, FollowError, LogSink, ReaderName, Spool, SpoolFollower, SpoolReader,
 };
 use crate::model::{Artifact, Build, BuildRequest, LogsLocation, PhaseContext, PhaseType, Status};
 use crate::state_file::{self, StateFileError};
@@ -236,8 +236,15 @@ impl<'a> Journal<'a> {
             chronicle.add(&entry)?;
         }
         self.learnt.learn(entry);
-        self.sink.phases(self.learnt.phases.so_far());
+        self.tell();
         Ok(())
+    }
+
+    fn tell(&mut self) {
+        if let Some(version) = &self.learnt.resolved_source_version {
+            self.sink.resolved(version);
+        }
+        self.sink.phases(self.learnt.phases.so_far());
     }
 
     /// Enters a phase, as of now.
@@ -279,25 +286,9 @@ impl<'a> Journal<'a> {
 
     /// Says that commands of the build follow, and waits until they may.
     pub(super) async fn commands_follow(&mut self, stop: &CancellationToken) -> Result<(), Abort> {
-        self.sink.phases(self.learnt.phases.so_far());
+        self.tell();
         let told = stop.run_until_cancelled(self.sink.commands_follow()).await;
         told.ok_or(Abort::Stopped)
-    }
-
-    /// Permission to write outside this machine.
-    pub(super) fn permit(&self) -> Permit {
-        self.sink.permit()
-    }
-
-    /// Says that something is about to be written outside this machine, and waits until it may be. A
-    /// build that is somebody else's by now ends.
-    pub(super) async fn writes_follow(&mut self, stop: &CancellationToken) -> Result<(), Abort> {
-        let told = stop.run_until_cancelled(self.sink.writes_follow()).await;
-        if told == Some(true) {
-            Ok(())
-        } else {
-            Err(Abort::Stopped)
-        }
     }
 
     /// Whether the executor is through.

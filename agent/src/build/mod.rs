@@ -55,12 +55,13 @@ pub use abort::Abort;
 pub use cleaner::probe_data_directory;
 pub(crate) use cleaner::remove_as_root;
 pub(crate) use docker_access::{servers, stop_idle_server};
-pub use environment::Origin;
+pub use environment::{Origin, built_in_variables};
 use journal::Journal;
 pub use pause::{FindError, PausedBuild, ResumeError};
 use premises::Premises;
 pub use recover::{NotBegun, RecoverError, is_recoverable, kept_request, recover};
 pub use resolve::{RejectedBuildspec, ResolveError};
+pub use source_credential::{CredentialAccess, find as find_credential};
 
 /// What the steps need of the world, chosen once.
 #[derive(Debug, Clone)]
@@ -81,6 +82,17 @@ pub struct Tools {
     pub secrets: Option<SecretsFile>,
     /// What opens the repositories of git hosts.
     pub source_credentials: Arc<dyn SourceCredentials>,
+}
+
+impl Tools {
+    /// Where the credentials of sources are looked up.
+    fn credential_access(&self) -> CredentialAccess<'_> {
+        CredentialAccess {
+            aws: &self.aws,
+            stored: self.source_credentials.as_ref(),
+            secrets: self.secrets.as_ref(),
+        }
+    }
 }
 
 /// A build that is over.
@@ -124,8 +136,7 @@ pub async fn run(
     stop: &CancellationToken,
 ) -> Outcome {
     let mut journal = Journal::new(sink);
-    let permit = journal.permit();
-    match Box::pin(Premises::of_new_build(request, tools, permit)).await {
+    match Box::pin(Premises::of_new_build(request, tools)).await {
         Ok(premises) => {
             let steps = steps(request, tools, &premises, &mut journal, stop);
             let ended = Box::pin(steps).await;
@@ -255,10 +266,14 @@ async fn harvest(
 /// Clients of AWS with the build's role, the same for all who ask while the build is looked after. Nobody is asked
 /// before a step needs something.
 fn session(request: &BuildRequest, tools: &Tools) -> Session {
+    role_session(request, &tools.aws)
+}
+
+fn role_session(request: &BuildRequest, aws: &Aws) -> Session {
     let role = request.service_role.as_deref();
     let role = role.filter(|role| !role.is_empty());
     let role = role.map(|role| Role::of_build(role, &request.id));
-    tools.aws.session(role)
+    aws.session(role)
 }
 
 /// A step that may wait for others and leaves nothing behind.

@@ -5,19 +5,31 @@ use anyhow::anyhow;
 use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{Tools, session};
+use super::role_session;
+use crate::credentials::Aws;
 use crate::model::{BuildRequest, ProjectSource, SourceAuthType, SourceType};
-use crate::secrets::{self, AwsSecrets, Reference};
+use crate::secrets::{self, AwsSecrets, Reference, SecretsFile};
 use crate::source::git::RepositoryUrl;
-use crate::source::stored::{CredentialError, StoredCredential, of_secret};
+use crate::source::stored::{CredentialError, SourceCredentials, StoredCredential, of_secret};
 use crate::source::{Credential, Refusal, SourceError, codecommit};
 
+/// Where credentials are looked up.
+#[derive(Debug, Clone, Copy)]
+pub struct CredentialAccess<'a> {
+    /// The way to AWS.
+    pub aws: &'a Aws,
+    /// What is stored for git hosts.
+    pub stored: &'a dyn SourceCredentials,
+    /// Stored values that stand for those of AWS, if there are any.
+    pub secrets: Option<&'a SecretsFile>,
+}
+
 /// Looks the credential up; `None` where the repository has to be open to everybody.
-pub(super) async fn find(
+pub async fn find(
     request: &BuildRequest,
     source: &ProjectSource,
     url: &RepositoryUrl,
-    tools: &Tools,
+    access: CredentialAccess<'_>,
 ) -> Result<Option<Credential>, SourceError> {
     let auth = source.auth.as_ref();
     let resource = auth.and_then(|auth| auth.resource.clone());
@@ -36,18 +48,18 @@ pub(super) async fn find(
             )));
         }
         _ => {
-            let found = tools.source_credentials.find(source.source_type, url).await;
+            let found = access.stored.find(source.source_type, url).await;
             found.map_err(|error| refused(&told(&error)))?
         }
     };
     match stored {
         None if source.source_type == SourceType::Codecommit => {
-            of_codecommit(request, url, tools).await
+            of_codecommit(request, url, access).await
         }
         None => Ok(None),
         Some(StoredCredential::Ready(credential)) => Ok(Some(credential)),
         Some(StoredCredential::InSecretsManager { secret, username }) => {
-            let text = secret_text(request, &secret, tools).await?;
+            let text = secret_text(request, &secret, access).await?;
             let text = text.expose_secret();
             let credential = of_secret(&secret, text, username, source.source_type);
             credential.map(Some).map_err(|error| refused(&told(&error)))
@@ -60,13 +72,13 @@ pub(super) async fn find(
 async fn secret_text(
     request: &BuildRequest,
     secret: &str,
-    tools: &Tools,
+    access: CredentialAccess<'_>,
 ) -> Result<SecretString, SourceError> {
     let reference = secret
         .parse()
         .map_err(|_| refused("the name of the source credential's secret is not valid"))?;
-    let aws = AwsSecrets::new(session(request, tools));
-    let value = secrets::look_up_one(Reference::Secret(reference), tools.secrets.as_ref(), &aws);
+    let aws = AwsSecrets::new(role_session(request, access.aws));
+    let value = secrets::look_up_one(Reference::Secret(reference), access.secrets, &aws);
     match value.await {
         Ok(value) => Ok(value.expose().into()),
         Err(error) => Err(refused(&format!("Secrets Manager Error: {error}"))),
@@ -77,12 +89,12 @@ async fn secret_text(
 async fn of_codecommit(
     request: &BuildRequest,
     url: &RepositoryUrl,
-    tools: &Tools,
+    access: CredentialAccess<'_>,
 ) -> Result<Option<Credential>, SourceError> {
     let Some(region) = codecommit::region_of(url) else {
         return Ok(None);
     };
-    let keys = session(request, tools).keys().await;
+    let keys = role_session(request, access.aws).keys().await;
     let keys = keys.map_err(|error| refused(&error.to_string()))?;
     let signing = codecommit::Keys {
         access_key_id: keys.access_key_id(),

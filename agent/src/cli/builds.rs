@@ -51,13 +51,14 @@ struct WhyArgs {
 pub(super) async fn run(args: BuildsArgs, global: &GlobalArgs) -> Result<Exit, Failure> {
     match args.command {
         Some(BuildsCommand::Why(args)) => why(args, global).await,
-        None => list(args, global).await,
+        None => Box::pin(list(args, global)).await,
     }
 }
 
 async fn list(args: BuildsArgs, global: &GlobalArgs) -> Result<Exit, Failure> {
-    let data = data_directory(&global.config()?)?;
-    let store = args.store.open(&data).await?;
+    let config = global.config()?;
+    let data = data_directory(&config)?;
+    let store = args.store.open(&data, &config).await?;
     let page = PageRequest {
         limit: args.limit,
         ..PageRequest::first(Order::Descending)
@@ -83,8 +84,9 @@ fn line(build: &StoredBuild, json: bool) -> String {
 }
 
 async fn why(args: WhyArgs, global: &GlobalArgs) -> Result<Exit, Failure> {
-    let data = data_directory(&global.config()?)?;
-    let store = args.store.open(&data).await?;
+    let config = global.config()?;
+    let data = data_directory(&config)?;
+    let store = args.store.open(&data, &config).await?;
     let why = store.why(&args.build).await.map_err(Failure::fault)?;
     let unknown = || Failure::usage(anyhow!("there is no build {}", args.build));
     let why = why.ok_or_else(unknown)?;

@@ -14,6 +14,7 @@ use crate::build::{Tools, preview, probe_data_directory};
 use crate::credentials::{Aws, Role, describe};
 use crate::data_directory::DataDirectory;
 use crate::docker::Engine;
+use crate::events;
 use crate::model::BuildRequest;
 
 /// Free space below which builds are likely to fail, in bytes.
@@ -45,7 +46,8 @@ pub(super) async fn run(args: DoctorArgs, global: &GlobalArgs) -> Result<Exit, F
     let request = request.map_err(Failure::usage)?;
     // Without the source, what its buildspec needs is not known.
     let buildspec = preview::buildspec(&request).ok();
-    let permissions = permissions::of(&request, buildspec.as_ref());
+    let mut permissions = permissions::of(&request, buildspec.as_ref());
+    permissions.extend(events::permissions(&config));
     let mut checks = vec![
         Check {
             what: "data directory",

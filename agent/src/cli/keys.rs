@@ -65,7 +65,7 @@ struct CreateArgs {
 pub(super) async fn run(args: KeysArgs, global: &GlobalArgs) -> Result<Exit, Failure> {
     let config = global.config()?;
     let data = data_directory(&config)?;
-    let store = args.store.open(&data).await?;
+    let store = args.store.open(&data, &config).await?;
     match args.command {
         KeysCommand::Create(create) => {
             let vault = open_vault(&config, &data)?;

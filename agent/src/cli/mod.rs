@@ -26,6 +26,7 @@ mod source_argument;
 mod stop;
 mod store_args;
 mod submit;
+mod telling;
 mod terminal;
 mod timings;
 mod worker;
@@ -47,7 +48,7 @@ use crate::credentials::Aws;
 use crate::data_directory::DataDirectory;
 use crate::docker::Engine;
 use crate::images::EcrLogins;
-use crate::source::stored::ConfiguredCredentials;
+use crate::source::stored::{ConfiguredCredentials, SourceCredentials};
 use exit::{Exit, Failure};
 
 /// Runs AWS CodeBuild's buildspecs in Docker, on your own machines
@@ -171,9 +172,8 @@ impl GlobalArgs {
         let engine = Engine::connect(&config.docker_host)
             .await
             .map_err(Failure::fault)?;
-        let credentials = config.sources.credentials.clone();
-        let credentials = ConfiguredCredentials::new(credentials, config::process_environment);
         Ok(Tools {
+            source_credentials: source_credentials(&config),
             aws: Aws::new(&config.region),
             cache: LocalCache::new(data.root(), config.cache.limit_bytes()),
             config,
@@ -181,9 +181,17 @@ impl GlobalArgs {
             data,
             ecr: EcrLogins::default(),
             secrets: None,
-            source_credentials: Arc::new(credentials),
         })
     }
+}
+
+/// What opens the repositories of git hosts.
+fn source_credentials(config: &Config) -> Arc<dyn SourceCredentials> {
+    let entries = config.sources.credentials.clone();
+    Arc::new(ConfiguredCredentials::new(
+        entries,
+        config::process_environment,
+    ))
 }
 
 /// The data directory that the configuration names.

@@ -22,8 +22,9 @@ pub(super) struct RetryArgs {
 }
 
 pub(super) async fn run(args: RetryArgs, global: &GlobalArgs) -> Result<Exit, Failure> {
-    let data = data_directory(&global.config()?)?;
-    let store = args.store.open(&data).await?;
+    let config = global.config()?;
+    let data = data_directory(&config)?;
+    let store = args.store.open(&data, &config).await?;
     let found = store.builds(std::slice::from_ref(&args.build)).await;
     let unknown = || Failure::usage(anyhow!("there is no build {}", args.build));
     let build = found.map_err(Failure::fault)?.pop().ok_or_else(unknown)?;

@@ -93,6 +93,11 @@ pub(super) async fn run(args: RunArgs, global: &GlobalArgs) -> Result<Exit, Fail
         ..global.tools(config).await?
     };
     keep_log_here_without_aws(&mut request, &tools).await;
+    if request.reports_build_status() {
+        tell(
+            "commit statuses are shown for the builds of a store (`worker`, `server`): this build shows none",
+        );
+    }
     let sink: Box<dyn LogSink> = if args.json {
         Box::new(JsonSink::new(io::stdout()))
     } else {

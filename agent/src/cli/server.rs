@@ -12,12 +12,15 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use super::exit::{Exit, Failure};
 use super::store_args::StoreArgs;
-use super::{GlobalArgs, data_directory, keys, print, signals, worker};
+use super::telling::Telling;
+use super::{GlobalArgs, data_directory, keys, print, signals, source_credentials, worker};
 use crate::api::{self, Endpoint, Settings};
 use crate::config::{Config, ServerConfig};
+use crate::credentials::Aws;
 use crate::data_directory::DataDirectory;
 use crate::logs::KeptLogs;
 use crate::store::Store;
@@ -56,7 +59,7 @@ pub(super) async fn run(args: ServerArgs, global: &GlobalArgs) -> Result<Exit, F
     let mut config = global.config()?;
     apply(&args, &mut config);
     let data = data_directory(&config)?;
-    let store = args.store.open(&data).await?;
+    let store = args.store.open(&data, &config).await?;
     let keys = api::list_keys(store.as_ref()).await;
     let keys = keys.map_err(Failure::fault)?.len();
     let listen = config.server.listen;
@@ -67,6 +70,8 @@ pub(super) async fn run(args: ServerArgs, global: &GlobalArgs) -> Result<Exit, F
     }
     let tls = tls(&config.server)?;
     let endpoint = endpoint(&config, Arc::clone(&store), &data)?;
+    let credentials = source_credentials(&config);
+    let telling = Telling::new(&config, &store, &Aws::new(&config.region), &credentials);
     let worker = if args.no_worker {
         None
     } else {
@@ -87,21 +92,26 @@ pub(super) async fn run(args: ServerArgs, global: &GlobalArgs) -> Result<Exit, F
     let logs = KeptLogs::new(data.kept_logs());
     tasks.spawn(expire(logs, age, stop.clone()));
     let serving = api::serve(listener, tls, endpoint, &stop);
-    tokio::join!(serving, work(worker, &stop)).1?;
+    tokio::join!(serving, work(worker, &telling, &stop)).1?;
     Ok(Exit::Success)
 }
 
 /// Works until a signal asks for the end; requests are answered as long as builds run.
-async fn work(worker: Option<Worker>, stop: &CancellationToken) -> Result<(), Failure> {
+async fn work(
+    worker: Option<Worker>,
+    telling: &Telling,
+    stop: &CancellationToken,
+) -> Result<(), Failure> {
     let mut tasks = JoinSet::new();
     // Whatever happens, the server must not wait for ever.
     let _stop = stop.clone().drop_guard();
     if let Some(worker) = worker {
         let orders = Orders::default();
         worker::listen(&orders, false, &mut tasks)?;
-        worker.work(&orders).await;
+        worker::work(&worker, telling, &orders).await;
     } else {
-        signals::stop_token(&mut tasks)?.cancelled().await;
+        let ends = signals::stop_token(&mut tasks)?;
+        telling.deliver(Uuid::new_v4().to_string(), &ends).await;
     }
     Ok(())
 }

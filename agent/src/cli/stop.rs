@@ -22,8 +22,9 @@ pub(super) struct StopArgs {
 }
 
 pub(super) async fn run(args: StopArgs, global: &GlobalArgs) -> Result<Exit, Failure> {
-    let data = data_directory(&global.config()?)?;
-    let store = args.store.open(&data).await?;
+    let config = global.config()?;
+    let data = data_directory(&config)?;
+    let store = args.store.open(&data, &config).await?;
     let mut output = String::new();
     let mut exit = Exit::Success;
     for id in &args.builds {

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use clap::Args;
 
 use super::exit::Failure;
+use crate::config::Config;
 use crate::data_directory::DataDirectory;
+use crate::events::Announcer;
 use crate::store::{self, Store};
 
 #[derive(Debug, Args)]
@@ -21,10 +23,17 @@ pub(super) struct StoreArgs {
 }
 
 impl StoreArgs {
-    /// Opens the store, which is made if needed.
-    pub(super) async fn open(&self, data: &DataDirectory) -> Result<Arc<dyn Store>, Failure> {
+    /// Opens the store, which is made if needed. What is done to builds through it is told to those whom the
+    /// configuration names.
+    pub(super) async fn open(
+        &self,
+        data: &DataDirectory,
+        config: &Config,
+    ) -> Result<Arc<dyn Store>, Failure> {
         let usual = || format!("sqlite:{}", data.root().join("store.db").display());
         let address = self.store.clone().unwrap_or_else(usual);
-        store::open(&address).await.map_err(Failure::fault)
+        let store = store::open(&address).await.map_err(Failure::fault)?;
+        store.set_herald(Arc::new(Announcer::new(config)));
+        Ok(store)
     }
 }

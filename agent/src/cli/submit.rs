@@ -53,7 +53,7 @@ pub(super) async fn run(args: SubmitArgs, global: &GlobalArgs) -> Result<Exit, F
         });
     let request = args.build.request(&config, artifacts);
     let request = request.map_err(Failure::usage)?;
-    let store = args.store.open(&data_directory(&config)?).await?;
+    let store = args.store.open(&data_directory(&config)?, &config).await?;
     let token = args.idempotency_token.map(|token| IdempotencyToken {
         operation: Operation::StartBuild,
         token,

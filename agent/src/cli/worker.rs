@@ -3,9 +3,11 @@
 use clap::Args;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
 use super::exit::{Exit, Failure, tell};
 use super::store_args::StoreArgs;
+use super::telling::Telling;
 use super::{GlobalArgs, data_directory};
 use crate::worker::{Orders, Worker};
 
@@ -25,15 +27,27 @@ pub(super) struct WorkerArgs {
 
 pub(super) async fn run(args: WorkerArgs, global: &GlobalArgs) -> Result<Exit, Failure> {
     let config = global.config()?;
-    let store = args.store.open(&data_directory(&config)?).await?;
+    let store = args.store.open(&data_directory(&config)?, &config).await?;
     let tools = global.tools(config).await?;
+    let telling = Telling::new(&tools.config, &store, &tools.aws, &tools.source_credentials);
     let worker = Worker::new(store, tools).map_err(Failure::fault)?;
     let orders = Orders::default();
     let mut tasks = JoinSet::new();
     listen(&orders, args.hand_over, &mut tasks)?;
     tell(format_args!("worker {} waits for builds", worker.id()));
-    worker.work(&orders).await;
+    work(&worker, &telling, &orders).await;
     Ok(Exit::Success)
+}
+
+/// Works, and tells others of it, until there is nothing left to do.
+pub(super) async fn work(worker: &Worker, telling: &Telling, orders: &Orders) {
+    let is_over = CancellationToken::new();
+    let working = async {
+        worker.work(orders).await;
+        is_over.cancel();
+    };
+    let telling = telling.deliver(worker.id().to_owned(), &is_over);
+    tokio::join!(working, orders.let_go.run_until_cancelled(telling));
 }
 
 /// Turns signals into orders.

@@ -3,6 +3,7 @@
 //! The only place that reads a configuration file or an environment variable.
 
 mod docker;
+mod events;
 pub mod lint;
 mod server;
 mod sources;
@@ -18,6 +19,7 @@ use serde::de::DeserializeOwned;
 pub use docker::{
     DockerAccess, DockerRefused, DockerServers, Elevation, PrivilegedMode, ServerPrivileges,
 };
+pub use events::{CommitStatusConfig, EventDestination, EventKind, EventTarget, StatusHost};
 pub use server::ServerConfig;
 pub use sources::{SecretPlace, SourceCredentialConfig, SourcesConfig};
 pub use worker::WorkerConfig;
@@ -67,6 +69,10 @@ pub struct Config {
     pub server: ServerConfig,
     /// Sources of builds.
     pub sources: SourcesConfig,
+    /// Who is told of builds. Default: nobody.
+    pub events: Vec<EventDestination>,
+    /// How the commits on git hosts show how their builds stand.
+    pub commit_status: CommitStatusConfig,
 }
 
 /// Needs the environment for the data directory of ordinary users, so this one is root's.
@@ -89,6 +95,8 @@ impl Default for Config {
             worker: WorkerConfig::default(),
             server: ServerConfig::default(),
             sources: SourcesConfig::default(),
+            events: Vec::new(),
+            commit_status: CommitStatusConfig::default(),
         }
     }
 }
@@ -161,6 +169,14 @@ pub enum ConfigError {
         /// What is wrong, and where.
         source: toml::de::Error,
     },
+    /// The file holds settings that cannot be.
+    #[error("configuration file {} is not valid: {reason}", path.display())]
+    Invalid {
+        /// Its path.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
     /// Nothing tells where an ordinary user's data go.
     #[error("no data directory: set --data-directory, or one of XDG_DATA_HOME and HOME")]
     NoDataDirectory,
@@ -186,9 +202,9 @@ impl Config {
         lookup: Lookup<'_>,
         is_root: bool,
     ) -> Result<Self, ConfigError> {
-        let mut config = match file {
-            Some(path) => from_file(path)?,
-            None if Path::new(DEFAULT_FILE).exists() => from_file(Path::new(DEFAULT_FILE))?,
+        let usual = || Some(Path::new(DEFAULT_FILE)).filter(|path| path.exists());
+        let mut config = match file.or_else(usual) {
+            Some(path) => Self::of_file(path)?,
             None => Self::default(),
         };
         if config.data_directory == Self::default().data_directory && !is_root {
@@ -216,6 +232,19 @@ impl Config {
         if config.data_directory.as_os_str().is_empty() {
             return Err(ConfigError::NoDataDirectory);
         }
+        Ok(config)
+    }
+}
+
+impl Config {
+    fn of_file(path: &Path) -> Result<Self, ConfigError> {
+        let config: Self = from_file(path)?;
+        events::check(&config.events, &config.commit_status).map_err(|reason| {
+            ConfigError::Invalid {
+                path: path.to_owned(),
+                reason,
+            }
+        })?;
         Ok(config)
     }
 }

@@ -146,6 +146,16 @@ impl Session {
         aws_sdk_ecr::Client::new(&self.config_in(region).await)
     }
 
+    /// A client of EventBridge, in the session's Region or another.
+    pub async fn event_bridge(&self, region: Option<&str>) -> aws_sdk_eventbridge::Client {
+        aws_sdk_eventbridge::Client::new(&self.config_in(region).await)
+    }
+
+    /// A client of SNS, in the session's Region or another.
+    pub async fn sns(&self, region: Option<&str>) -> aws_sdk_sns::Client {
+        aws_sdk_sns::Client::new(&self.config_in(region).await)
+    }
+
     /// A client of SQS.
     pub async fn sqs(&self) -> aws_sdk_sqs::Client {
         aws_sdk_sqs::Client::new(self.config().await)

@@ -91,6 +91,14 @@ pub struct BuildRequest {
 }
 
 impl BuildRequest {
+    /// Whether the place its source comes from is to show how the build stands (API, `reportBuildStatus`).
+    pub fn reports_build_status(&self) -> bool {
+        let SourceLocation::Project(source) = &self.source else {
+            return false;
+        };
+        source.report_build_status == Some(true) && source.source_type.shows_build_status()
+    }
+
     /// A digest of everything that makes two requests the same one, sent twice: all but identity and
     /// number.
     pub fn fingerprint(&self) -> String {

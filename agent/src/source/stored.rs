@@ -95,7 +95,7 @@ impl ConfiguredCredentials {
                     variable: variable.clone(),
                 })
             }
-            SecretPlace::File(path) => read(path).map_err(|source| CredentialError::Read {
+            SecretPlace::File(path) => read_secret(path).map_err(|source| CredentialError::Read {
                 host: host.to_owned(),
                 path: path.clone(),
                 source,
@@ -220,7 +220,8 @@ fn user_of_tokens(source_type: SourceType) -> &'static str {
     }
 }
 
-fn read(path: &Path) -> io::Result<String> {
+/// Reads a token, a key or another secret from a file, without blanks around it.
+pub fn read_secret(path: &Path) -> io::Result<String> {
     let mut text = String::new();
     let file = fs::File::open(path)?;
     file.take(LARGEST_BYTES).read_to_string(&mut text)?;

@@ -8,6 +8,7 @@
 mod build;
 mod database;
 mod error;
+mod outbox;
 mod queue;
 mod report;
 mod resource;
@@ -23,6 +24,7 @@ pub use build::{
 };
 pub use database::Changes;
 pub use error::StoreError;
+pub use outbox::{Change, Expired, Herald, Message, NewMessage, Outbox, Settled};
 pub use queue::{
     AgentDescription, Answer, CommandsRan, Ended, Fence, HeldLease, Lease, Needs, Offer, Resources,
     Sweep, Waiting, Why,
@@ -41,7 +43,7 @@ pub const TOKEN_LIFE: Duration = Duration::from_mins(5);
 /// Every method is one transaction: it happens as a whole or, when it answers with an error, not at
 /// all. Calls may be repeated after an error of the database.
 #[async_trait]
-pub trait Store: std::fmt::Debug + Send + Sync {
+pub trait Store: Outbox {
     /// Stores something new under its name. Of a project, the member `concurrentBuildLimit` counts
     /// from now on.
     async fn create_resource(
@@ -130,10 +132,6 @@ pub trait Store: std::fmt::Debug + Send + Sync {
         life: Duration,
     ) -> Result<Vec<HeldLease>, StoreError>;
 
-    /// Makes sure that an agent still has a lease, and extends it: before something of its build is written
-    /// where the store cannot refuse it.
-    async fn confirm(&self, fence: &Fence, life: Duration) -> Result<(), StoreError>;
-
     /// The leases that an agent holds, without a sign of life.
     async fn held(&self, agent: &str) -> Result<Vec<HeldLease>, StoreError>;
 
@@ -171,7 +169,8 @@ pub trait Store: std::fmt::Debug + Send + Sync {
     /// The agents that have been heard of, with their last sign of life.
     async fn agents(&self) -> Result<Vec<(AgentDescription, jiff::Timestamp)>, StoreError>;
 
-    /// Wake-up calls: something may be leased, or a leased build is to be stopped.
+    /// Wake-up calls: something may be leased, a leased build is to be stopped, or others are to be told of
+    /// something.
     fn changes(&self) -> Changes;
 }
 

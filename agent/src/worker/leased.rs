@@ -12,11 +12,11 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 
 use super::Node;
-use super::outcomes::Pending;
+use super::outcomes::{Outcomes, Pending};
 use super::running::Slot;
 use crate::build::{self, Abort, NotBegun, Outcome, Tools};
 use crate::data_directory::BuildDirectory;
-use crate::logs::{KeptLog, KeptLogs, LogSink, Moment, Permit};
+use crate::logs::{KeptLog, KeptLogs, LogSink};
 use crate::model::{Build, BuildPhase, BuildRequest, DetailedReport};
 use crate::store::{
     CommandsRan, Ended, Fence, Lease, Needs, NewReport, Resources, StoreError, StoredBuild,
@@ -32,7 +32,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
 /// Runs a build to its end, and writes its outcome.
-pub(super) async fn run(node: Arc<Node>, lease: Lease, permit: Permit) {
+pub(super) async fn run(node: Arc<Node>, lease: Lease) {
     let Lease {
         fence,
         resources,
@@ -47,8 +47,7 @@ pub(super) async fn run(node: Arc<Node>, lease: Lease, permit: Permit) {
     }
     let kept = keep_log(&node.tools, &request);
     let way = Way::FromTheStart(Box::new(request));
-    let slot = node.running.enter(&fence, resources, permit);
-    bring_to_its_end(&node, &slot, fence, (record, kept), way).await;
+    bring_to_its_end(&node, fence, (resources, record, kept), way).await;
 }
 
 /// Brings a build of the worker before to its end, from its directory.
@@ -68,9 +67,7 @@ pub(super) async fn go_on(node: Arc<Node>, fence: Fence, directory: BuildDirecto
     tracing::info!(build.id = %build, "build {build}, attempt {}, is taken up", fence.attempt);
     let kept = keep_log(&node.tools, &request);
     let way = Way::FromWhereItWasLeft(directory);
-    // The next sign of life tells for how long it is this worker's.
-    let slot = node.running.enter(&fence, share, Permit::unconfirmed());
-    bring_to_its_end(&node, &slot, fence, (record, kept), way).await;
+    bring_to_its_end(&node, fence, (share, record, kept), way).await;
 }
 
 /// How a build gets to its end.
@@ -85,19 +82,18 @@ enum Way {
 /// nothing has run is given back.
 async fn bring_to_its_end(
     node: &Node,
-    slot: &Slot<'_>,
     fence: Fence,
-    (record, kept): (Value, Option<KeptLog>),
+    (resources, record, kept): (Resources, Value, Option<KeptLog>),
     way: Way,
 ) {
+    let slot = node.running.enter(&fence, resources);
     let (course, told) = watch::channel(Course::default());
     let (permit, permitted) = watch::channel(false);
     let running = async {
         let mut sink = Reporter {
-            node,
-            slot,
             fence: &fence,
             record: &record,
+            outcomes: &node.outcomes,
             // Goes with the sink, and so ends the telling.
             course,
             permitted,
@@ -112,7 +108,7 @@ async fn bring_to_its_end(
             }
         }
     };
-    let telling = tell(node, slot, (&fence, &record), (told, permit));
+    let telling = tell(node, &fence, &record, (told, permit));
     let (outcome, ()) = tokio::join!(running, telling);
     let (reason, ran) = match outcome {
         Ok(Outcome {
@@ -120,7 +116,7 @@ async fn bring_to_its_end(
             ..
         }) if error.is::<NotBegun>() => (error.to_string(), CommandsRan::No),
         Ok(outcome) => {
-            return conclude(node, slot, fence, ended(&outcome, &record)).await;
+            return conclude(node, &slot, fence, ended(&outcome, &record)).await;
         }
         Err(error) => (
             format!("{:#}", anyhow::Error::from(error)),
@@ -151,6 +147,7 @@ async fn conclude(node: &Node, slot: &Slot<'_>, fence: Fence, ended: Ended) {
 #[derive(Debug, Clone, Default, PartialEq)]
 struct Course {
     phases: Vec<BuildPhase>,
+    resolved_source_version: Option<String>,
     has_started: bool,
 }
 
@@ -159,17 +156,21 @@ struct Course {
 /// run again elsewhere. While the store is away, builds wait there.
 async fn tell(
     node: &Node,
-    slot: &Slot<'_>,
-    (fence, record): (&Fence, &Value),
+    fence: &Fence,
+    record: &Value,
     (mut course, permit): (watch::Receiver<Course>, watch::Sender<bool>),
 ) {
     while course.changed().await.is_ok() {
         let step = course.borrow_and_update().clone();
-        let told = with_phases(record.clone(), record, &json!(step.phases));
+        let mut told = with_phases(record.clone(), record, &json!(step.phases));
+        if let Some(version) = &step.resolved_source_version {
+            told["resolvedSourceVersion"] = version.as_str().into();
+        }
         match node.store.progress(fence, told, step.has_started).await {
             Ok(()) if step.has_started => drop(permit.send_replace(true)),
             Ok(()) => {}
-            Err(StoreError::LeaseLost { .. }) => return slot.lost(),
+            // The heartbeat learns of it too, and stops the build.
+            Err(StoreError::LeaseLost { .. }) => return,
             Err(error) => {
                 tracing::warn!(
                     "the store does not hear how far build {} is: {error:#}",
@@ -187,10 +188,9 @@ async fn tell(
 
 /// Hears what the build does, and keeps its outcome before anything of it leaves this machine.
 struct Reporter<'a> {
-    node: &'a Node,
-    slot: &'a Slot<'a>,
     fence: &'a Fence,
     record: &'a Value,
+    outcomes: &'a Outcomes,
     course: watch::Sender<Course>,
     permitted: watch::Receiver<bool>,
     /// Where the log is kept for later readers.
@@ -230,6 +230,14 @@ impl LogSink for Reporter<'_> {
         Ok(())
     }
 
+    fn resolved(&mut self, version: &str) {
+        self.course.send_if_modified(|course| {
+            let changes = course.resolved_source_version.as_deref() != Some(version);
+            course.resolved_source_version = Some(version.to_owned());
+            changes
+        });
+    }
+
     fn phases(&mut self, phases: &[BuildPhase]) {
         self.course.send_if_modified(|course| {
             let changes = course.phases != phases;
@@ -248,34 +256,6 @@ impl LogSink for Reporter<'_> {
         }
     }
 
-    fn permit(&self) -> Permit {
-        self.slot.permit.clone()
-    }
-
-    async fn writes_follow(&mut self) -> bool {
-        let life = self.node.tools.config.worker.lease();
-        loop {
-            let asked = Moment::now();
-            match self.node.store.confirm(self.fence, life).await {
-                Ok(()) => {
-                    self.slot.permit.confirm(asked, life);
-                    return true;
-                }
-                Err(StoreError::LeaseLost { .. }) => {
-                    self.slot.lost();
-                    return false;
-                }
-                Err(error) => {
-                    tracing::warn!(
-                        "the store does not say whose build {} is, what it yields waits: {error:#}",
-                        self.fence.build
-                    );
-                    sleep(PAUSE).await;
-                }
-            }
-        }
-    }
-
     fn finished(&mut self, build: &Build) -> io::Result<()> {
         self.keep(|kept| kept.finished(build));
         let ended = Ended {
@@ -284,7 +264,7 @@ impl LogSink for Reporter<'_> {
             reports: Vec::new(),
             report_groups: Vec::new(),
         };
-        self.node.outcomes.keep(&Pending {
+        self.outcomes.keep(&Pending {
             fence: self.fence.clone(),
             ended,
         })

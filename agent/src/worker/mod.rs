@@ -24,7 +24,6 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::build::Tools;
-use crate::logs::{Moment, Permit};
 use crate::store::{AgentDescription, Lease, Offer, Resources, Store};
 use outcomes::Outcomes;
 use running::Running;
@@ -145,8 +144,8 @@ async fn lease(node: &Arc<Node>, builds: &mut JoinSet<()>, orders: &Orders) {
         }
         work.mark_unchanged();
         let pause = match take(node).await {
-            Ok(Some((lease, permit))) => {
-                builds.spawn(leased::run(Arc::clone(node), lease, permit));
+            Ok(Some(lease)) => {
+                builds.spawn(leased::run(Arc::clone(node), lease));
                 continue;
             }
             Ok(None) => poll,
@@ -165,8 +164,8 @@ async fn lease(node: &Arc<Node>, builds: &mut JoinSet<()>, orders: &Orders) {
     }
 }
 
-/// Takes a build for which there is room, if there is one, with the permission to write what it yields.
-async fn take(node: &Node) -> anyhow::Result<Option<(Lease, Permit)>> {
+/// Takes a build for which there is room, if there is one.
+async fn take(node: &Node) -> anyhow::Result<Option<Lease>> {
     let worker = &node.tools.config.worker;
     let held = node.running.held();
     if worker
@@ -187,10 +186,7 @@ async fn take(node: &Node) -> anyhow::Result<Option<(Lease, Permit)>> {
         life: worker.lease(),
         patience: worker.patience(),
     };
-    let (asked, permit) = (Moment::now(), Permit::unconfirmed());
-    permit.confirm(asked, offer.life);
-    let lease = node.store.lease(&offer).await?;
-    Ok(lease.map(|lease| (lease, permit)))
+    Ok(node.store.lease(&offer).await?)
 }
 
 /// Lets running builds go on for a while, and then asks them to stop.

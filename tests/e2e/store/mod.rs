@@ -33,6 +33,7 @@ mod builds;
 mod contention;
 mod leases;
 mod order;
+mod outbox;
 mod resources;
 mod upgrade;
 mod why;

@@ -15,21 +15,37 @@ struct Version {
     own: Twin,
 }
 
-const VERSIONS: &[Version] = &[Version {
-    number: 1,
-    title: "first",
-    common: include_str!("../migrations/0001_first.sql"),
-    own: Twin {
-        sqlite: include_str!("../migrations/0001_first.sqlite.sql"),
-        postgres: include_str!("../migrations/0001_first.postgres.sql"),
+const VERSIONS: &[Version] = &[
+    Version {
+        number: 1,
+        title: "first",
+        common: include_str!("../migrations/0001_first.sql"),
+        own: Twin {
+            sqlite: include_str!("../migrations/0001_first.sqlite.sql"),
+            postgres: include_str!("../migrations/0001_first.postgres.sql"),
+        },
     },
-}];
+    Version {
+        number: 2,
+        title: "outbox",
+        common: include_str!("../migrations/0002_outbox.sql"),
+        own: NOTHING,
+    },
+];
+
+/// A version that is the same in both engines.
+const NOTHING: Twin = Twin {
+    sqlite: "",
+    postgres: "",
+};
 
 /// Brings a database to the newest version; `words` chooses the engine's.
 pub(super) fn migrator(words: fn(Twin) -> &'static str) -> Migrator {
     let migrations = VERSIONS.iter().flat_map(|version| {
         let steps = [version.common, words(version.own)];
-        steps.into_iter().zip(0..).map(|(text, step)| {
+        let steps = steps.into_iter().zip(0..);
+        let steps = steps.filter(|(text, _)| !text.is_empty());
+        steps.map(|(text, step)| {
             Migration::new(
                 version.number * 10 + step,
                 Cow::Borrowed(version.title),

@@ -15,9 +15,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::StoreError;
+use super::{Herald, StoreError};
 pub use changes::Changes;
-pub(super) use changes::{Signals, Topic};
+pub(super) use changes::{Heralds, Signals, Topic};
 pub(super) use postgres::Postgres;
 pub(super) use row::{Row, Value, timestamp};
 pub(super) use sqlite::Sqlite;
@@ -34,6 +34,9 @@ pub(super) trait Database: std::fmt::Debug + Send + Sync + 'static {
 
     /// Wake-up calls from this process and others.
     fn changes(&self) -> Changes;
+
+    /// Who words what its transactions do to builds.
+    fn heralds(&self) -> &Heralds;
 }
 
 /// What is left of a transaction when the machine of the database loses its power right after it.
@@ -59,6 +62,9 @@ pub(super) trait Session: Send {
 
     /// The engine's text of a statement that the engines know in different words.
     fn text(&self, twin: Twin) -> &'static str;
+
+    /// Who words what it does to builds, if anybody does.
+    fn herald(&self) -> Option<&Arc<dyn Herald>>;
 
     /// Wakes those who wait for this, once the transaction has happened.
     async fn wake(&mut self, topic: Topic) -> Result<(), StoreError>;

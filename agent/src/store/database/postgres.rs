@@ -2,6 +2,7 @@
 //! calls come through `LISTEN`.
 
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -10,9 +11,10 @@ use sqlx::{Column, PgPool, Row as _, Transaction, TypeInfo};
 use tokio::task::JoinSet;
 
 use super::{
-    Changes, Database, Durability, Row, Session, Signals, Topic, Twin, Value, failed, migrations,
+    Changes, Database, Durability, Heralds, Row, Session, Signals, Topic, Twin, Value, failed,
+    migrations,
 };
-use crate::store::StoreError;
+use crate::store::{Herald, StoreError};
 
 /// Name of the channel for wake-up calls.
 const CHANNEL: &str = "buildspec_agent";
@@ -31,6 +33,7 @@ const LISTEN_AGAIN: Duration = Duration::from_secs(1);
 pub(in crate::store) struct Postgres {
     pool: PgPool,
     signals: Signals,
+    heralds: Heralds,
     /// Listens; ends with this value.
     _listener: JoinSet<()>,
 }
@@ -71,6 +74,7 @@ impl Postgres {
         Ok(Self {
             pool,
             signals,
+            heralds: Heralds::default(),
             _listener: listener,
         })
     }
@@ -90,8 +94,7 @@ async fn listen(pool: PgPool, signals: Signals) {
 async fn listen_once(pool: &PgPool, signals: &Signals) -> Result<(), sqlx::Error> {
     let mut listener = PgListener::connect_with(pool).await?;
     listener.listen(CHANNEL).await?;
-    signals.wake(Topic::Work);
-    signals.wake(Topic::Stop);
+    signals.wake_all();
     while let Some(call) = listener.try_recv().await? {
         signals.wake_by_name(call.payload());
     }
@@ -106,22 +109,33 @@ impl Database for Postgres {
             Durability::Following => "BEGIN; SET LOCAL synchronous_commit TO off",
         };
         let transaction = self.pool.begin_with(begin).await.map_err(failed(begin))?;
-        Ok(Box::new(PostgresSession { transaction }))
+        Ok(Box::new(PostgresSession {
+            transaction,
+            herald: self.heralds.present(),
+        }))
     }
 
     async fn read(&self) -> Result<Box<dyn Session>, StoreError> {
         const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
         let transaction = self.pool.begin_with(BEGIN).await.map_err(failed(BEGIN))?;
-        Ok(Box::new(PostgresSession { transaction }))
+        Ok(Box::new(PostgresSession {
+            transaction,
+            herald: None,
+        }))
     }
 
     fn changes(&self) -> Changes {
         self.signals.subscribe()
     }
+
+    fn heralds(&self) -> &Heralds {
+        &self.heralds
+    }
 }
 
 struct PostgresSession {
     transaction: Transaction<'static, sqlx::Postgres>,
+    herald: Option<Arc<dyn Herald>>,
 }
 
 #[async_trait]
@@ -148,6 +162,10 @@ impl Session for PostgresSession {
 
     fn text(&self, twin: Twin) -> &'static str {
         words(twin)
+    }
+
+    fn herald(&self) -> Option<&Arc<dyn Herald>> {
+        self.herald.as_ref()
     }
 
     async fn wake(&mut self, topic: Topic) -> Result<(), StoreError> {

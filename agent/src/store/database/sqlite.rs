@@ -3,6 +3,7 @@
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -14,9 +15,10 @@ use sqlx::{Column, Row as _, Transaction, TypeInfo, ValueRef};
 
 use super::watch::Watch;
 use super::{
-    Changes, Database, Durability, Row, Session, Signals, Topic, Twin, Value, failed, migrations,
+    Changes, Database, Durability, Heralds, Row, Session, Signals, Topic, Twin, Value, failed,
+    migrations,
 };
-use crate::store::StoreError;
+use crate::store::{Herald, StoreError};
 
 /// How long a statement waits for another process that writes.
 const BUSY: Duration = Duration::from_secs(10);
@@ -31,6 +33,7 @@ pub(in crate::store) struct Sqlite {
     writer: sqlx::SqlitePool,
     readers: sqlx::SqlitePool,
     signals: Signals,
+    heralds: Heralds,
     _watch: Watch,
 }
 
@@ -78,6 +81,7 @@ impl Sqlite {
             writer,
             readers,
             signals,
+            heralds: Heralds::default(),
             _watch: watch,
         })
     }
@@ -116,6 +120,7 @@ impl Database for Sqlite {
         Ok(Box::new(SqliteSession {
             transaction,
             signals: self.signals.clone(),
+            herald: self.heralds.present(),
             calls: Vec::new(),
         }))
     }
@@ -125,6 +130,7 @@ impl Database for Sqlite {
         Ok(Box::new(SqliteSession {
             transaction,
             signals: self.signals.clone(),
+            herald: self.heralds.present(),
             calls: Vec::new(),
         }))
     }
@@ -132,11 +138,16 @@ impl Database for Sqlite {
     fn changes(&self) -> Changes {
         self.signals.subscribe()
     }
+
+    fn heralds(&self) -> &Heralds {
+        &self.heralds
+    }
 }
 
 struct SqliteSession {
     transaction: Transaction<'static, sqlx::Sqlite>,
     signals: Signals,
+    herald: Option<Arc<dyn Herald>>,
     calls: Vec<Topic>,
 }
 
@@ -164,6 +175,10 @@ impl Session for SqliteSession {
 
     fn text(&self, twin: Twin) -> &'static str {
         words(twin)
+    }
+
+    fn herald(&self) -> Option<&Arc<dyn Herald>> {
+        self.herald.as_ref()
     }
 
     async fn wake(&mut self, topic: Topic) -> Result<(), StoreError> {

@@ -11,7 +11,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify, InotifyEvent};
 
-use super::{Signals, Topic};
+use super::Signals;
 
 /// Writes within so many milliseconds are one call: one transaction is many writes.
 const TOGETHER_MILLIS: u8 = 20;
@@ -49,8 +49,7 @@ impl Watch {
                 if !events.iter().any(is_log) {
                     continue;
                 }
-                signals.wake(Topic::Work);
-                signals.wake(Topic::Stop);
+                signals.wake_all();
                 if is_over(&told, None, TOGETHER_MILLIS.into()) {
                     break;
                 }

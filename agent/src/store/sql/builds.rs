@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use serde_json::Value as Json;
 
-use super::{lanes, pages, record};
+use super::{lanes, outbox, pages, record};
 use crate::model::{BuildId, ProjectName, Status};
 use crate::store::database::{Row, Session, Topic, Twin};
 use crate::store::{Deletion, Order, Page, PageRequest, StoreError, StoredBuild};
@@ -154,7 +154,7 @@ pub(super) async fn end(
     status: Status,
     context: Option<crate::model::PhaseContext>,
 ) -> Result<(), StoreError> {
-    let Some(mut build) = of_id(session, id).await? else {
+    let Some(build) = of_id(session, id).await? else {
         return Ok(());
     };
     let end = record::End {
@@ -162,14 +162,20 @@ pub(super) async fn end(
         context,
         at: session.now().await?,
     };
-    record::close(&mut build.record, &end);
+    let mut record = build.record.clone();
+    record::close(&mut record, &end);
     let values = [
         id.uuid.into(),
         status.name().into(),
-        (&build.record).into(),
+        (&record).into(),
         end.at.into(),
     ];
-    session.rows(END, &values).await?;
+    if session.row(END, &values).await?.is_none() {
+        return Ok(());
+    }
+    if outbox::is_heard(session, build.request.reports_build_status()) {
+        outbox::tell(session, &build.request, Some(&build.record), &record).await?;
+    }
     Ok(())
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value as Json, json};
 
-use super::{lanes, millis, record};
+use super::{lanes, millis, outbox, record};
 use crate::store::database::{Session, Twin, of_each, timestamp};
 use crate::store::{Needs, NewBuild, Resources, StoreError, StoredBuild};
 
@@ -26,9 +26,11 @@ SELECT id, environment_type, fleet, processors_milli, memory_mib FROM ",
 
 const INSERT_WAITING: Twin = of_each!(
     "
-INSERT INTO queue (build, project, class, priority, turn, submitted_at, deadline, is_ready)
-SELECT build, project, class, priority, turn, $2, $2 + timeout, is_ready FROM ",
-    [build text, project text, class text, priority bigint, turn bigint, timeout bigint, is_ready bigint],
+INSERT INTO queue (
+    build, project, class, priority, turn, submitted_at, deadline, is_ready, shows_status)
+SELECT build, project, class, priority, turn, $2, $2 + timeout, is_ready, shows_status FROM ",
+    [build text, project text, class text, priority bigint, turn bigint, timeout bigint, is_ready bigint,
+        shows_status bigint],
     ""
 );
 
@@ -80,6 +82,9 @@ pub(super) async fn enqueue(
         });
     }
     entries.insert(session, now).await?;
+    for build in queued.iter().flatten() {
+        outbox::tell(session, &build.request, None, &build.record).await?;
+    }
     lanes::entered(session, &lanes).await?;
     Ok(queued)
 }
@@ -120,6 +125,7 @@ impl Entries {
             "turn": place.turn,
             "timeout": millis(request.queued_timeout),
             "is_ready": i64::from(place.is_ready),
+            "shows_status": i64::from(request.reports_build_status()),
         }));
         self.classes.insert(class["id"].to_string(), class);
         Ok(StoredBuild {

@@ -8,7 +8,7 @@ use serde_json::{Value as Json, json};
 use uuid::Uuid;
 
 use super::together::{Answers, Call};
-use super::{builds, lanes, reports, resources, retry};
+use super::{builds, lanes, outbox, reports, resources, retry};
 use crate::model::{PhaseContext, Status};
 use crate::store::database::{Durability, Session, Topic, Twin, Value, of_each};
 use crate::store::{CommandsRan, Ended, Fence, Kind, StoreError};
@@ -17,7 +17,7 @@ use crate::store::{CommandsRan, Ended, Fence, Kind, StoreError};
 /// circle.
 const HOLD: Twin = of_each!(
     "
-SELECT queue.build, queue.priority FROM queue JOIN ",
+SELECT queue.build, queue.priority, queue.shows_status FROM queue JOIN ",
     [build text, attempt bigint, agent text],
     " ON queue.build = asked.build AND queue.attempt = asked.attempt AND queue.agent = asked.agent
 ORDER BY queue.build",
@@ -76,20 +76,27 @@ fn key(fence: &Fence) -> Vec<Value> {
     ]
 }
 
-/// The lease is another attempt's, or the build is over.
-pub(super) fn lost(fence: &Fence) -> StoreError {
+fn lost(fence: &Fence) -> StoreError {
     StoreError::LeaseLost {
         build: fence.build.clone(),
         attempt: fence.attempt,
     }
 }
 
-/// Holds leases until the transaction ends, as far as they are still the agents'. Gives the builds, each
-/// with its priority.
+/// A lease that is held until the transaction ends.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Held {
+    /// The build's priority.
+    priority: i64,
+    /// Whether the place its source comes from is to show how it stands.
+    shows_status: bool,
+}
+
+/// Holds leases until the transaction ends, as far as they are still the agents'. Gives the builds.
 pub(super) async fn hold(
     session: &mut dyn Session,
     fences: impl Iterator<Item = &Fence> + Send,
-) -> Result<BTreeMap<Uuid, i64>, StoreError> {
+) -> Result<BTreeMap<Uuid, Held>, StoreError> {
     let asked: Json = fences
         .map(|fence| {
             json!({"build": fence.build.uuid.to_string(), "attempt": fence.attempt, "agent": fence.agent})
@@ -101,9 +108,30 @@ pub(super) async fn hold(
     let rows = session.rows(session.text(HOLD), &[(&asked).into()]).await?;
     let held = rows.into_iter().map(|mut row| {
         let build = row.parsed("build id")?;
-        Ok((build, row.integer()?))
+        let held = Held {
+            priority: row.integer()?,
+            shows_status: row.is()?,
+        };
+        Ok((build, held))
     });
     held.collect()
+}
+
+/// Writes down what others are to be told of a record before it takes the place of the one before. Of a
+/// build of which nobody has to hear, nothing is read.
+async fn tell(
+    session: &mut dyn Session,
+    fence: &Fence,
+    held: Held,
+    record: &Json,
+) -> Result<(), StoreError> {
+    if !outbox::is_heard(session, held.shows_status) {
+        return Ok(());
+    }
+    let Some(before) = builds::of_id(session, &fence.build).await? else {
+        return Ok(());
+    };
+    outbox::tell(session, &before.request, Some(&before.record), record).await
 }
 
 /// How far a leased build is.
@@ -142,14 +170,19 @@ impl Call for Progress {
             session.rows(session.text(MARK), &values).await?;
         }
         // Of one build the latest word counts.
-        let records = calls.iter().filter(is_held).map(|call| {
-            let build = call.fence.build.uuid;
-            let record = call.record.to_string();
-            (build, json!({"build": build.to_string(), "record": record}))
-        });
-        let records: BTreeMap<Uuid, Json> = records.collect();
-        if !records.is_empty() {
-            let records: Json = records.into_values().collect();
+        let latest = calls.iter().filter(is_held);
+        let latest: BTreeMap<Uuid, &Self> =
+            latest.map(|call| (call.fence.build.uuid, call)).collect();
+        for (build, call) in &latest {
+            if let Some(held) = held.get(build) {
+                tell(session, &call.fence, *held, &call.record).await?;
+            }
+        }
+        let records = latest.into_iter().map(
+            |(build, call)| json!({"build": build.to_string(), "record": call.record.to_string()}),
+        );
+        let records: Json = records.collect();
+        if records != json!([]) {
             let values = [(&records).into()];
             session.rows(session.text(RECORD), &values).await?;
         }
@@ -193,8 +226,8 @@ impl Call for Finish {
         for call in calls {
             // A second outcome of one build comes too late, also with the first one.
             answers.push(match held.remove(&call.fence.build.uuid) {
-                Some(priority) => {
-                    finished.push((call, priority));
+                Some(held) => {
+                    finished.push((call, held));
                     Ok(())
                 }
                 None => Err(lost(&call.fence)),
@@ -210,8 +243,14 @@ impl Call for Finish {
     }
 }
 
-/// Takes builds out of the queue and writes their outcomes; each has its priority with it.
-async fn end(session: &mut dyn Session, finished: &mut [(&Finish, i64)]) -> Result<(), StoreError> {
+/// Takes builds out of the queue and writes their outcomes.
+async fn end(
+    session: &mut dyn Session,
+    finished: &mut [(&Finish, Held)],
+) -> Result<(), StoreError> {
+    for (Finish { fence, ended }, held) in finished.iter() {
+        tell(session, fence, *held, &ended.record).await?;
+    }
     let outcomes = finished.iter().map(|(call, _)| {
         let status = call.ended.status.name();
         let record = call.ended.record.to_string();
@@ -223,7 +262,7 @@ async fn end(session: &mut dyn Session, finished: &mut [(&Finish, i64)]) -> Resu
     session.rows(session.text(END), &values).await?;
     // Lanes are entered in the order in which they are held.
     finished.sort_by_key(|(call, _)| call.project());
-    for (Finish { fence, ended }, priority) in finished {
+    for (Finish { fence, ended }, held) in finished {
         for (name, body) in &ended.report_groups {
             resources::put(session, Kind::ReportGroup, name, body).await?;
         }
@@ -231,7 +270,7 @@ async fn end(session: &mut dyn Session, finished: &mut [(&Finish, i64)]) -> Resu
             reports::insert(session, &fence.build, report).await?;
         }
         if retry::may_follow(ended.status) {
-            retry::follow(session, &fence.build, *priority).await?;
+            retry::follow(session, &fence.build, held.priority).await?;
         }
     }
     Ok(())

@@ -6,6 +6,7 @@ mod enqueue;
 mod fenced;
 mod lanes;
 mod lease;
+mod outbox;
 mod pages;
 mod record;
 mod reports;
@@ -201,12 +202,6 @@ impl<D: Database> Store for SqlStore<D> {
     ) -> Result<Vec<HeldLease>, StoreError> {
         written!(self, Durability::Following, |session| agents::heartbeat(
             session, agent, running, life
-        ))
-    }
-
-    async fn confirm(&self, fence: &Fence, life: Duration) -> Result<(), StoreError> {
-        written!(self, Durability::Following, |session| agents::confirm(
-            session, fence, life
         ))
     }
 
