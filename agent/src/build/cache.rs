@@ -1,6 +1,5 @@
 //! Caches: where a build finds them, on this machine or in a bucket, and what is kept of a build.
 
-use std::io;
 use std::path::{Path, PathBuf};
 
 use buildspec_parser::Spanned;
@@ -12,7 +11,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::journal::Journal;
-use super::{Tools, remove_as_root};
+use super::{Abort, Tools, remove_as_root};
 use crate::cache::{BucketCache, CacheError, Kept, LocalCache, Scope, Trash};
 use crate::credentials::Session;
 use crate::data_directory::BuildDirectory;
@@ -121,21 +120,25 @@ async fn fetch(bucket: &Bucket) -> anyhow::Result<CacheAnswer> {
 /// Puts the cache that a build has left into the bucket. Trouble is told in the build's log.
 pub(super) async fn upload(
     bucket: &Bucket,
-    journal: &Journal<'_>,
+    journal: &mut Journal<'_>,
     log: &mut AgentLog,
     stop: &CancellationToken,
-) -> io::Result<()> {
+) -> Result<(), Abort> {
     if journal.learnt().saved_cache.is_none() {
         return Ok(());
     }
-    match stop.run_until_cancelled(store(bucket)).await {
-        Some(Ok(Kept::Stored)) => log.line("Uploaded S3 cache"),
+    journal.writes_follow(stop).await?;
+    let permit = journal.permit();
+    let stored = permit.while_held(store(bucket));
+    match stop.run_until_cancelled(stored).await.flatten() {
+        Some(Ok(Kept::Stored)) => log.line("Uploaded S3 cache")?,
         Some(Ok(Kept::AlreadyThere)) => log.line(
             "Skip saving cache due to: another build has saved a cache of this key, and it is never changed",
-        ),
-        Some(Err(error)) => log.line(&format!("Unable to upload cache: {error:#}")),
-        None => Ok(()),
+        )?,
+        Some(Err(error)) => log.line(&format!("Unable to upload cache: {error:#}"))?,
+        None => {}
     }
+    Ok(())
 }
 
 async fn store(bucket: &Bucket) -> anyhow::Result<Kept> {

@@ -14,7 +14,7 @@ use super::learnt::{Ended, Learnt};
 use super::phases::Phases;
 use super::{Abort, Finished, Outcome};
 use crate::logs::{
-    AgentLog, Batch, FollowError, LogSink, ReaderName, Spool, SpoolFollower, SpoolReader,
+    AgentLog, Batch, FollowError, LogSink, Permit, ReaderName, Spool, SpoolFollower, SpoolReader,
 };
 use crate::model::{Artifact, Build, BuildRequest, LogsLocation, PhaseContext, PhaseType, Status};
 use crate::state_file::{self, StateFileError};
@@ -289,6 +289,22 @@ impl<'a> Journal<'a> {
         self.tell();
         let told = stop.run_until_cancelled(self.sink.commands_follow()).await;
         told.ok_or(Abort::Stopped)
+    }
+
+    /// Permission to write outside this machine.
+    pub(super) fn permit(&self) -> Permit {
+        self.sink.permit()
+    }
+
+    /// Says that something is about to be written outside this machine, and waits until it may be. A
+    /// build that is somebody else's by now ends.
+    pub(super) async fn writes_follow(&mut self, stop: &CancellationToken) -> Result<(), Abort> {
+        let told = stop.run_until_cancelled(self.sink.writes_follow()).await;
+        if told == Some(true) {
+            Ok(())
+        } else {
+            Err(Abort::Stopped)
+        }
     }
 
     /// Whether the executor is through.

@@ -136,7 +136,8 @@ pub async fn run(
     stop: &CancellationToken,
 ) -> Outcome {
     let mut journal = Journal::new(sink);
-    match Box::pin(Premises::of_new_build(request, tools)).await {
+    let permit = journal.permit();
+    match Box::pin(Premises::of_new_build(request, tools, permit)).await {
         Ok(premises) => {
             let steps = steps(request, tools, &premises, &mut journal, stop);
             let ended = Box::pin(steps).await;

@@ -8,7 +8,8 @@ use super::{Tools, kept, session};
 use crate::credentials::Session;
 use crate::data_directory::BuildDirectory;
 use crate::logs::{
-    CloudWatchShipper, Delivery, LogEncryption, LogObject, LogStream, ReaderName, S3Shipper, Spool,
+    CloudWatchShipper, Delivery, LogEncryption, LogObject, LogStream, Permit, ReaderName,
+    S3Shipper, Spool,
 };
 use crate::model::{BucketOwnerAccess, BuildRequest, LogDelivery};
 
@@ -25,14 +26,15 @@ pub(super) struct Premises {
 }
 
 impl Premises {
-    /// Those of a new build.
+    /// Those of a new build, whose log goes where it is to go while `permit` holds.
     pub(super) async fn of_new_build(
         request: &BuildRequest,
         tools: &Tools,
+        permit: Permit,
     ) -> anyhow::Result<Self> {
         let directory = tools.data.create_build(request.id.uuid)?;
         kept::keep_request(&directory, request)?;
-        Self::in_directory(directory, request, tools).await
+        Self::in_directory(directory, request, tools, permit).await
     }
 
     /// Those in the directory of a build that was begun.
@@ -40,6 +42,7 @@ impl Premises {
         directory: BuildDirectory,
         request: &BuildRequest,
         tools: &Tools,
+        permit: Permit,
     ) -> anyhow::Result<Self> {
         let (cloud_watch, s3) = (request.logs.cloud_watch(), log_object(request));
         let readers = [
@@ -49,7 +52,7 @@ impl Premises {
         ];
         let readers: Vec<ReaderName> = readers.into_iter().flatten().collect();
         let spool = Spool::open(directory.spool(), directory.readers(), &readers)?;
-        let mut delivery = Delivery::default();
+        let mut delivery = Delivery::new(permit);
         let aws = session(request, tools);
         if let Some(settings) = cloud_watch {
             let client = aws.logs().await;

@@ -95,10 +95,17 @@ async fn artifacts(
             stored.push(artifact.clone());
             continue;
         }
+        if !journal.learnt().collected.contains_key(&index) {
+            continue;
+        }
+        journal.writes_follow(upload.stop).await?;
         let Some(collected) = journal.learnt().collected.get(&index) else {
             continue;
         };
-        match store(upload, index, artifact.identifier.as_deref(), collected).await? {
+        let permit = journal.permit();
+        let storing = store(upload, index, artifact.identifier.as_deref(), collected);
+        let stored_one = Box::pin(permit.while_held(storing)).await;
+        match stored_one.unwrap_or(Err(Abort::Stopped))? {
             Ok(artifact) => {
                 journal.store(index, artifact.clone())?;
                 stored.push(artifact);

@@ -86,7 +86,13 @@ pub async fn recover(
     };
     let outcome = state_file::read::<Build>(&directory.outcome())?;
     let order = kept::order(&directory)?;
-    let premises = Box::pin(Premises::in_directory(directory, &request, tools)).await;
+    let premises = Box::pin(Premises::in_directory(
+        directory,
+        &request,
+        tools,
+        sink.permit(),
+    ))
+    .await;
     let premises = premises.map_err(RecoverError::Open)?;
     if let Some(build) = outcome {
         return finish(build, &request, tools, premises, sink).await;

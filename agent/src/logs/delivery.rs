@@ -9,6 +9,7 @@ use tokio::time::timeout;
 
 use super::cloudwatch::CloudWatchShipper;
 use super::follower::FollowError;
+use super::permit::Permit;
 use super::s3::S3Shipper;
 use super::spool::SpoolReader;
 use crate::model::LogDelivery;
@@ -41,22 +42,49 @@ pub enum DeliveryError {
 }
 
 /// The deliveries of one log.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Delivery {
     tasks: JoinSet<Result<Delivered, DeliveryError>>,
+    permit: Permit,
 }
 
 impl Delivery {
+    /// None yet. They rest while they are not permitted, and end when they are never to be.
+    pub fn new(permit: Permit) -> Self {
+        Self {
+            tasks: JoinSet::new(),
+            permit,
+        }
+    }
+
     /// Starts to send the log to CloudWatch Logs.
     pub fn to_cloud_watch(&mut self, shipper: CloudWatchShipper) {
         let reader = shipper.reader().clone();
-        self.tasks.spawn(watched(shipper.ship(), reader));
+        self.start(shipper.ship(), reader);
     }
 
     /// Starts to pack the log for S3.
     pub fn to_s3(&mut self, shipper: S3Shipper) {
         let reader = shipper.reader().clone();
-        self.tasks.spawn(watched(shipper.ship(), reader));
+        self.start(shipper.ship(), reader);
+    }
+
+    fn start(
+        &mut self,
+        delivery: impl Future<Output = Result<Delivered, DeliveryError>> + Send + 'static,
+        reader: SpoolReader,
+    ) {
+        let permit = self.permit.clone();
+        self.tasks.spawn(async move {
+            let delivered = permit.while_held(watched(delivery, reader.clone())).await;
+            delivered.unwrap_or_else(|| {
+                reader.let_go();
+                Ok(Delivered {
+                    lost_lines: 0,
+                    given_up: true,
+                })
+            })
+        });
     }
 
     /// Waits until the whole log is delivered, but not for ever. The spool has to be

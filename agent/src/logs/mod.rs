@@ -5,6 +5,7 @@ mod delivery;
 mod follower;
 mod kept;
 mod lines;
+mod permit;
 mod prelude;
 mod s3;
 mod spool;
@@ -19,6 +20,7 @@ pub use cloudwatch::{CloudWatchShipper, LogStream};
 pub use delivery::{Delivered, Delivery, DeliveryError};
 pub use follower::{Batch, FollowError, SpoolFollower};
 pub use kept::{KeptEvent, KeptLog, KeptLogs, KeptPage, KeptStream};
+pub use permit::{Moment, Permit};
 pub use prelude::AgentLog;
 pub use s3::{LogEncryption, LogObject, S3Shipper};
 pub use spool::{Mark, ReaderName, Spool, SpoolReader};
@@ -42,6 +44,17 @@ pub trait LogSink: Send + Sync {
     /// Hears that commands of the build follow. None runs before it returns; whoever has to write down
     /// first that they may have run does it here. May be dropped when the build is stopped meanwhile.
     async fn commands_follow(&mut self) {}
+
+    /// Permission to write what the build says and yields outside this machine.
+    fn permit(&self) -> Permit {
+        Permit::always()
+    }
+
+    /// Hears that something the build yields is about to be written outside this machine, and tells
+    /// whether it may be. Nothing is before it returns; may be dropped when the build is stopped meanwhile.
+    async fn writes_follow(&mut self) -> bool {
+        true
+    }
 
     /// Takes the finished build, after which nothing comes.
     fn finished(&mut self, build: &Build) -> std::io::Result<()>;

@@ -132,6 +132,10 @@ pub trait Store: Outbox {
         life: Duration,
     ) -> Result<Vec<HeldLease>, StoreError>;
 
+    /// Makes sure that an agent still has a lease, and extends it: before something of its build is written
+    /// where the store cannot refuse it.
+    async fn confirm(&self, fence: &Fence, life: Duration) -> Result<(), StoreError>;
+
     /// The leases that an agent holds, without a sign of life.
     async fn held(&self, agent: &str) -> Result<Vec<HeldLease>, StoreError>;
 

@@ -12,11 +12,11 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 
 use super::Node;
-use super::outcomes::{Outcomes, Pending};
+use super::outcomes::Pending;
 use super::running::Slot;
 use crate::build::{self, Abort, NotBegun, Outcome, Tools};
 use crate::data_directory::BuildDirectory;
-use crate::logs::{KeptLog, KeptLogs, LogSink};
+use crate::logs::{KeptLog, KeptLogs, LogSink, Moment, Permit};
 use crate::model::{Build, BuildPhase, BuildRequest, DetailedReport};
 use crate::store::{
     CommandsRan, Ended, Fence, Lease, Needs, NewReport, Resources, StoreError, StoredBuild,
@@ -32,7 +32,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
 /// Runs a build to its end, and writes its outcome.
-pub(super) async fn run(node: Arc<Node>, lease: Lease) {
+pub(super) async fn run(node: Arc<Node>, lease: Lease, permit: Permit) {
     let Lease {
         fence,
         resources,
@@ -47,7 +47,8 @@ pub(super) async fn run(node: Arc<Node>, lease: Lease) {
     }
     let kept = keep_log(&node.tools, &request);
     let way = Way::FromTheStart(Box::new(request));
-    bring_to_its_end(&node, fence, (resources, record, kept), way).await;
+    let slot = node.running.enter(&fence, resources, permit);
+    bring_to_its_end(&node, &slot, fence, (record, kept), way).await;
 }
 
 /// Brings a build of the worker before to its end, from its directory.
@@ -67,7 +68,9 @@ pub(super) async fn go_on(node: Arc<Node>, fence: Fence, directory: BuildDirecto
     tracing::info!(build.id = %build, "build {build}, attempt {}, is taken up", fence.attempt);
     let kept = keep_log(&node.tools, &request);
     let way = Way::FromWhereItWasLeft(directory);
-    bring_to_its_end(&node, fence, (share, record, kept), way).await;
+    // The next sign of life tells for how long it is this worker's.
+    let slot = node.running.enter(&fence, share, Permit::unconfirmed());
+    bring_to_its_end(&node, &slot, fence, (record, kept), way).await;
 }
 
 /// How a build gets to its end.
@@ -82,18 +85,19 @@ enum Way {
 /// nothing has run is given back.
 async fn bring_to_its_end(
     node: &Node,
+    slot: &Slot<'_>,
     fence: Fence,
-    (resources, record, kept): (Resources, Value, Option<KeptLog>),
+    (record, kept): (Value, Option<KeptLog>),
     way: Way,
 ) {
-    let slot = node.running.enter(&fence, resources);
     let (course, told) = watch::channel(Course::default());
     let (permit, permitted) = watch::channel(false);
     let running = async {
         let mut sink = Reporter {
+            node,
+            slot,
             fence: &fence,
             record: &record,
-            outcomes: &node.outcomes,
             // Goes with the sink, and so ends the telling.
             course,
             permitted,
@@ -108,7 +112,7 @@ async fn bring_to_its_end(
             }
         }
     };
-    let telling = tell(node, &fence, &record, (told, permit));
+    let telling = tell(node, slot, (&fence, &record), (told, permit));
     let (outcome, ()) = tokio::join!(running, telling);
     let (reason, ran) = match outcome {
         Ok(Outcome {
@@ -116,7 +120,7 @@ async fn bring_to_its_end(
             ..
         }) if error.is::<NotBegun>() => (error.to_string(), CommandsRan::No),
         Ok(outcome) => {
-            return conclude(node, &slot, fence, ended(&outcome, &record)).await;
+            return conclude(node, slot, fence, ended(&outcome, &record)).await;
         }
         Err(error) => (
             format!("{:#}", anyhow::Error::from(error)),
@@ -156,8 +160,8 @@ struct Course {
 /// run again elsewhere. While the store is away, builds wait there.
 async fn tell(
     node: &Node,
-    fence: &Fence,
-    record: &Value,
+    slot: &Slot<'_>,
+    (fence, record): (&Fence, &Value),
     (mut course, permit): (watch::Receiver<Course>, watch::Sender<bool>),
 ) {
     while course.changed().await.is_ok() {
@@ -169,8 +173,7 @@ async fn tell(
         match node.store.progress(fence, told, step.has_started).await {
             Ok(()) if step.has_started => drop(permit.send_replace(true)),
             Ok(()) => {}
-            // The heartbeat learns of it too, and stops the build.
-            Err(StoreError::LeaseLost { .. }) => return,
+            Err(StoreError::LeaseLost { .. }) => return slot.lost(),
             Err(error) => {
                 tracing::warn!(
                     "the store does not hear how far build {} is: {error:#}",
@@ -188,9 +191,10 @@ async fn tell(
 
 /// Hears what the build does, and keeps its outcome before anything of it leaves this machine.
 struct Reporter<'a> {
+    node: &'a Node,
+    slot: &'a Slot<'a>,
     fence: &'a Fence,
     record: &'a Value,
-    outcomes: &'a Outcomes,
     course: watch::Sender<Course>,
     permitted: watch::Receiver<bool>,
     /// Where the log is kept for later readers.
@@ -256,6 +260,34 @@ impl LogSink for Reporter<'_> {
         }
     }
 
+    fn permit(&self) -> Permit {
+        self.slot.permit.clone()
+    }
+
+    async fn writes_follow(&mut self) -> bool {
+        let life = self.node.tools.config.worker.lease();
+        loop {
+            let asked = Moment::now();
+            match self.node.store.confirm(self.fence, life).await {
+                Ok(()) => {
+                    self.slot.permit.confirm(asked, life);
+                    return true;
+                }
+                Err(StoreError::LeaseLost { .. }) => {
+                    self.slot.lost();
+                    return false;
+                }
+                Err(error) => {
+                    tracing::warn!(
+                        "the store does not say whose build {} is, what it yields waits: {error:#}",
+                        self.fence.build
+                    );
+                    sleep(PAUSE).await;
+                }
+            }
+        }
+    }
+
     fn finished(&mut self, build: &Build) -> io::Result<()> {
         self.keep(|kept| kept.finished(build));
         let ended = Ended {
@@ -264,7 +296,7 @@ impl LogSink for Reporter<'_> {
             reports: Vec::new(),
             report_groups: Vec::new(),
         };
-        self.outcomes.keep(&Pending {
+        self.node.outcomes.keep(&Pending {
             fence: self.fence.clone(),
             ended,
         })

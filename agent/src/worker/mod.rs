@@ -24,6 +24,7 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::build::Tools;
+use crate::logs::{Moment, Permit};
 use crate::store::{AgentDescription, Lease, Offer, Resources, Store};
 use outcomes::Outcomes;
 use running::Running;
@@ -144,8 +145,8 @@ async fn lease(node: &Arc<Node>, builds: &mut JoinSet<()>, orders: &Orders) {
         }
         work.mark_unchanged();
         let pause = match take(node).await {
-            Ok(Some(lease)) => {
-                builds.spawn(leased::run(Arc::clone(node), lease));
+            Ok(Some((lease, permit))) => {
+                builds.spawn(leased::run(Arc::clone(node), lease, permit));
                 continue;
             }
             Ok(None) => poll,
@@ -164,8 +165,8 @@ async fn lease(node: &Arc<Node>, builds: &mut JoinSet<()>, orders: &Orders) {
     }
 }
 
-/// Takes a build for which there is room, if there is one.
-async fn take(node: &Node) -> anyhow::Result<Option<Lease>> {
+/// Takes a build for which there is room, if there is one, with the permission to write what it yields.
+async fn take(node: &Node) -> anyhow::Result<Option<(Lease, Permit)>> {
     let worker = &node.tools.config.worker;
     let held = node.running.held();
     if worker
@@ -186,7 +187,10 @@ async fn take(node: &Node) -> anyhow::Result<Option<Lease>> {
         life: worker.lease(),
         patience: worker.patience(),
     };
-    Ok(node.store.lease(&offer).await?)
+    let (asked, permit) = (Moment::now(), Permit::unconfirmed());
+    permit.confirm(asked, offer.life);
+    let lease = node.store.lease(&offer).await?;
+    Ok(lease.map(|lease| (lease, permit)))
 }
 
 /// Lets running builds go on for a while, and then asks them to stop.

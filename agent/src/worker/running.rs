@@ -2,10 +2,12 @@
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use crate::logs::{Moment, Permit};
 use crate::store::{Fence, HeldLease, Resources};
 
 /// The builds that run now.
@@ -17,7 +19,25 @@ struct Entry {
     fence: Fence,
     resources: Resources,
     stop: CancellationToken,
+    permit: Permit,
     is_over: bool,
+}
+
+impl Entry {
+    /// The build is somebody else's: nothing of it is written any more, and it ends here.
+    fn lose(&self) {
+        self.permit.revoke();
+        // What is over has nothing left to stop.
+        if self.is_over || self.stop.is_cancelled() {
+            return;
+        }
+        let Fence { build, attempt, .. } = &self.fence;
+        tracing::warn!(
+            build.id = %build,
+            "the lease of build {build}, attempt {attempt}, was lost: it is stopped here"
+        );
+        self.stop.cancel();
+    }
 }
 
 /// What the running builds take together.
@@ -36,9 +56,18 @@ pub(super) struct Slot<'a> {
     build: Uuid,
     /// Stops the build.
     pub(super) stop: CancellationToken,
+    /// Permission to write what it says and yields outside this machine, for as long as its lease is sure.
+    pub(super) permit: Permit,
 }
 
 impl Slot<'_> {
+    /// Says that the lease is somebody else's.
+    pub(super) fn lost(&self) {
+        if let Some(entry) = self.running.entries().get(&self.build) {
+            entry.lose();
+        }
+    }
+
     /// Says that the build takes nothing of this machine any more. Its lease is still needed, to write
     /// the outcome.
     pub(super) fn over(&self) {
@@ -55,13 +84,14 @@ impl Drop for Slot<'_> {
 }
 
 impl Running {
-    /// Takes a place.
-    pub(super) fn enter(&self, fence: &Fence, resources: Resources) -> Slot<'_> {
+    /// Takes a place, with the permission that came with the lease.
+    pub(super) fn enter(&self, fence: &Fence, resources: Resources, permit: Permit) -> Slot<'_> {
         let stop = CancellationToken::new();
         let entry = Entry {
             fence: fence.clone(),
             resources,
             stop: stop.clone(),
+            permit: permit.clone(),
             is_over: false,
         };
         self.entries().insert(fence.build.uuid, entry);
@@ -69,6 +99,7 @@ impl Running {
             running: self,
             build: fence.build.uuid,
             stop,
+            permit,
         }
     }
 
@@ -97,31 +128,33 @@ impl Running {
     }
 
     /// Stops the builds that the store wants to be stopped, and those of `known` that it gave to
-    /// somebody else.
-    pub(super) fn follow(&self, known: &[Fence], held: &[HeldLease]) {
+    /// somebody else. `extended` says since when and for how long the others are this worker's, if the
+    /// answer says anything about that.
+    pub(super) fn follow(
+        &self,
+        known: &[Fence],
+        held: &[HeldLease],
+        extended: Option<(Moment, Duration)>,
+    ) {
         let entries = self.entries();
         for fence in known {
-            // What is over has nothing left to stop, and its lease goes with its outcome.
-            let entry = entries.get(&fence.build.uuid);
-            let Some(entry) = entry.filter(|entry| !entry.is_over) else {
+            let Some(entry) = entries.get(&fence.build.uuid) else {
                 continue;
             };
-            let lease = held.iter().find(|lease| lease.fence == *fence);
+            let Some(lease) = held.iter().find(|lease| lease.fence == *fence) else {
+                // The lease of what is over goes with its outcome.
+                if !entry.is_over {
+                    entry.lose();
+                }
+                continue;
+            };
+            if let Some((asked, life)) = extended {
+                entry.permit.confirm(asked, life);
+            }
             let build = &fence.build;
-            match lease {
-                None if !entry.stop.is_cancelled() => {
-                    let attempt = fence.attempt;
-                    tracing::warn!(
-                        build.id = %build,
-                        "the lease of build {build}, attempt {attempt}, was lost: it is stopped here"
-                    );
-                    entry.stop.cancel();
-                }
-                Some(lease) if lease.is_stopping && !entry.stop.is_cancelled() => {
-                    tracing::info!(build.id = %build, "build {build} is to be stopped");
-                    entry.stop.cancel();
-                }
-                _ => {}
+            if lease.is_stopping && !entry.is_over && !entry.stop.is_cancelled() {
+                tracing::info!(build.id = %build, "build {build} is to be stopped");
+                entry.stop.cancel();
             }
         }
     }
@@ -153,8 +186,8 @@ mod tests {
     #[test]
     fn a_place_is_free_again_when_its_build_is_over() {
         let running = Running::default();
-        let first = running.enter(&fence(1), SOME);
-        let second = running.enter(&fence(1), SOME);
+        let first = running.enter(&fence(1), SOME, Permit::always());
+        let second = running.enter(&fence(1), SOME, Permit::always());
         let held = running.held();
         assert_eq!((held.builds, held.resources.memory_mib), (2, 8192));
         drop(first);
@@ -171,18 +204,22 @@ mod tests {
     fn what_the_store_takes_away_or_wants_stopped_is_stopped() {
         let running = Running::default();
         let (kept, wanted, lost, new) = (fence(1), fence(1), fence(1), fence(1));
-        let slots = [&kept, &wanted, &lost].map(|fence| running.enter(fence, SOME));
+        let slots =
+            [&kept, &wanted, &lost].map(|fence| running.enter(fence, SOME, Permit::unconfirmed()));
         let known = running.fences();
         // It was leased after the store was asked.
-        let newer = running.enter(&new, SOME);
+        let newer = running.enter(&new, SOME, Permit::always());
         let held = [(&kept, false), (&wanted, true)].map(|(fence, is_stopping)| HeldLease {
             fence: fence.clone(),
             is_stopping,
             has_started: true,
         });
-        running.follow(&known, &held);
-        let stopped = slots.map(|slot| slot.stop.is_cancelled());
+        let hour = Duration::from_hours(1);
+        running.follow(&known, &held, Some((Moment::now(), hour)));
+        let stopped = slots.each_ref().map(|slot| slot.stop.is_cancelled());
         assert_eq!(stopped, [false, true, true]);
+        let may_write = slots.each_ref().map(|slot| slot.permit.holds());
+        assert_eq!(may_write, [true, true, false]);
         assert!(!newer.stop.is_cancelled());
     }
 
@@ -190,7 +227,7 @@ mod tests {
     fn an_older_attempt_is_stopped_when_a_newer_one_is_held() {
         let running = Running::default();
         let old = fence(1);
-        let slot = running.enter(&old, SOME);
+        let slot = running.enter(&old, SOME, Permit::always());
         let newer = HeldLease {
             fence: Fence {
                 attempt: 2,
@@ -199,7 +236,7 @@ mod tests {
             is_stopping: false,
             has_started: false,
         };
-        running.follow(&[old], &[newer]);
+        running.follow(&[old], &[newer], None);
         assert!(slot.stop.is_cancelled());
     }
 }

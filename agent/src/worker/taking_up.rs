@@ -2,8 +2,11 @@
 //! go on alone.
 
 use std::collections::HashMap;
+use std::io;
 use std::sync::Arc;
 
+use async_trait::async_trait;
+use executor::protocol::Event;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
@@ -13,7 +16,8 @@ use super::recovery::{self, Recoverable};
 use super::{AFTER_FAILURE, Node, leased};
 use crate::build;
 use crate::data_directory::BuildDirectory;
-use crate::logs::NoSink;
+use crate::logs::{LogSink, NoSink, Permit};
+use crate::model::Build;
 use crate::store::{CommandsRan, Fence, HeldLease};
 
 /// How often the store is asked for leases before they are left to run out.
@@ -82,6 +86,32 @@ async fn held(node: &Node, over: &[Fence]) -> Option<Vec<HeldLease>> {
     None
 }
 
+/// Hears nothing, and lets nothing of a build be written outside this machine.
+struct Forbidden;
+
+#[async_trait]
+impl LogSink for Forbidden {
+    fn log(&mut self, _time_micros: u64, _bytes: &[u8]) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn event(&mut self, _time_micros: u64, _event: &Event) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn permit(&self) -> Permit {
+        Permit::revoked()
+    }
+
+    async fn writes_follow(&mut self) -> bool {
+        false
+    }
+
+    fn finished(&mut self, _build: &Build) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 /// Ends a build that goes on although its lease was lost. One that the store does not know is somebody
 /// else's: of `run`, and for `recover` to take up.
 async fn end_lost(node: Arc<Node>, build: Uuid, directory: BuildDirectory) {
@@ -93,10 +123,16 @@ async fn end_lost(node: Arc<Node>, build: Uuid, directory: BuildDirectory) {
     if !known.is_ok_and(|builds| !builds.is_empty()) {
         return;
     }
-    tracing::warn!(build.id = %id, "build {id} goes on without a lease: it is stopped");
     let stop = CancellationToken::new();
     stop.cancel();
-    if let Err(error) = build::recover(directory, &node.tools, &mut NoSink, &stop).await {
+    let recovered = if directory.outcome().exists() {
+        // Only its log is still on its way.
+        build::recover(directory, &node.tools, &mut NoSink, &stop).await
+    } else {
+        tracing::warn!(build.id = %id, "build {id} goes on without a lease: it is stopped");
+        build::recover(directory, &node.tools, &mut Forbidden, &stop).await
+    };
+    if let Err(error) = recovered {
         let error = anyhow::Error::from(error);
         tracing::warn!("cannot stop build {build}: {error:#}");
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use super::{AFTER_FAILURE, Node, housekeeping as leftovers, machine};
+use crate::logs::Moment;
 
 /// Gives signs of life, and hears what became of the leases.
 pub(super) async fn heartbeat(node: Arc<Node>) {
@@ -29,7 +30,7 @@ pub(super) async fn stops(node: Arc<Node>) {
             continue;
         }
         match node.store.held(&node.agent.id).await {
-            Ok(held) => node.running.follow(&known, &held),
+            Ok(held) => node.running.follow(&known, &held, None),
             // The next sign of life tells it.
             Err(error) => tracing::warn!("cannot look for builds to stop: {error:#}"),
         }
@@ -40,13 +41,14 @@ pub(super) async fn stops(node: Arc<Node>) {
 async fn beat(node: &Node) -> bool {
     let known = node.running.fences();
     let life = node.tools.config.worker.lease();
+    let asked = Moment::now();
     match node
         .store
         .heartbeat(&node.description(), &known, life)
         .await
     {
         Ok(held) => {
-            node.running.follow(&known, &held);
+            node.running.follow(&known, &held, Some((asked, life)));
             true
         }
         Err(error) => {

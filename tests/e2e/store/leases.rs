@@ -13,6 +13,7 @@ promises!(
     the_holder_writes_progress_and_one_outcome,
     a_heartbeat_keeps_leases,
     a_heartbeat_does_not_keep_what_is_not_run,
+    a_confirmed_lease_holds_on_and_a_lost_one_is_told,
     a_build_whose_agent_was_lost_before_a_command_runs_elsewhere,
     a_build_whose_agent_was_lost_after_a_command_ends_as_fault,
     a_build_of_which_nothing_ran_for_certain_runs_again,
@@ -82,6 +83,24 @@ async fn a_heartbeat_does_not_keep_what_is_not_run(test: &TestStore) {
     );
     test.step(LIFE).await;
     assert_eq!(test.store.sweep().await.unwrap().lost, 1);
+}
+
+async fn a_confirmed_lease_holds_on_and_a_lost_one_is_told(test: &TestStore) {
+    test.submit("demo").await;
+    let old = test.lease("one").await.unwrap().fence;
+    for _ in 0..3 {
+        test.step(LIFE / 2).await;
+        test.store.confirm(&old, LIFE).await.unwrap();
+        assert_eq!(test.store.sweep().await.unwrap(), Sweep::default());
+    }
+    test.step(LIFE + Duration::from_secs(1)).await;
+    assert_eq!(test.store.sweep().await.unwrap().lost, 1);
+    let lost = test.store.confirm(&old, LIFE).await;
+    assert!(matches!(lost, Err(StoreError::LeaseLost { .. })));
+    let new = test.lease("one").await.unwrap().fence;
+    let lost = test.store.confirm(&old, LIFE).await;
+    assert!(matches!(lost, Err(StoreError::LeaseLost { .. })));
+    test.store.confirm(&new, LIFE).await.unwrap();
 }
 
 async fn a_build_whose_agent_was_lost_before_a_command_runs_elsewhere(test: &TestStore) {

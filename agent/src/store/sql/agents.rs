@@ -39,8 +39,32 @@ pub(super) async fn heartbeat(
     let values = [agent.id.as_str().into(), (&description).into()];
     session.rows(SEEN, &values).await?;
     let own = running.iter().filter(|fence| fence.agent == agent.id);
-    let kept = fenced::hold(session, own).await?;
-    if !kept.is_empty() {
+    extend(session, own, life).await?;
+    held(session, &agent.id).await
+}
+
+/// Extends a lease, and fails if it is lost.
+pub(super) async fn confirm(
+    session: &mut dyn Session,
+    fence: &Fence,
+    life: Duration,
+) -> Result<(), StoreError> {
+    if extend(session, std::iter::once(fence), life).await? {
+        Ok(())
+    } else {
+        Err(fenced::lost(fence))
+    }
+}
+
+/// Extends the leases that are still those of their agents. Tells whether there was any.
+async fn extend(
+    session: &mut dyn Session,
+    fences: impl Iterator<Item = &Fence> + Send,
+    life: Duration,
+) -> Result<bool, StoreError> {
+    let kept = fenced::hold(session, fences).await?;
+    let is_any = !kept.is_empty();
+    if is_any {
         let kept: Json = kept
             .into_keys()
             .map(|build| json!({"build": build.to_string()}))
@@ -48,7 +72,7 @@ pub(super) async fn heartbeat(
         let values = [(&kept).into(), millis(life).into()];
         session.rows(session.text(EXTEND), &values).await?;
     }
-    held(session, &agent.id).await
+    Ok(is_any)
 }
 
 /// The leases of an agent.

@@ -76,7 +76,8 @@ fn key(fence: &Fence) -> Vec<Value> {
     ]
 }
 
-fn lost(fence: &Fence) -> StoreError {
+/// The lease is another attempt's, or the build is over.
+pub(super) fn lost(fence: &Fence) -> StoreError {
     StoreError::LeaseLost {
         build: fence.build.clone(),
         attempt: fence.attempt,

@@ -205,6 +205,12 @@ impl<D: Database> Store for SqlStore<D> {
         ))
     }
 
+    async fn confirm(&self, fence: &Fence, life: Duration) -> Result<(), StoreError> {
+        written!(self, Durability::Following, |session| agents::confirm(
+            session, fence, life
+        ))
+    }
+
     async fn held(&self, agent: &str) -> Result<Vec<HeldLease>, StoreError> {
         read!(self, |session| agents::held(session, agent))
     }
