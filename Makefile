@@ -7,7 +7,7 @@ ARTIFACTS ?= artifacts
 IMAGES ?= base docker standard python node java go musl
 
 .DEFAULT_GOAL := help
-.PHONY: help engine setup images images-test build run test conformance outage snapshots bench lint fmt ci clean
+.PHONY: help engine setup images images-test build run test conformance outage snapshots bench chaos lint fmt ci clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -55,6 +55,9 @@ snapshots: setup ## Run all tests and accept what they print as the new expectat
 
 bench: setup build ## Measure the cost of a build against plain Docker, as one table of ratios
 	$(CARGO) run --release --locked --package tests --bin bench
+
+chaos: setup build ## Let everything go wrong for a fleet for ten minutes (as root); SEED=... repeats a plan
+	$(CARGO) run --release --locked --package tests --bin chaos -- $(SEED)
 
 lint: ## Check formatting, lints and documentation
 	$(CARGO) fmt --all --check

@@ -1,5 +1,5 @@
 #!/bin/bash
-# Provides the programs that the tests talk to: git, an SSH server and OpenSSL. What is there is left as it is.
+# Provides the programs that the tests talk to: git, an SSH server, OpenSSL, and a clock to be set. What is there is left as it is.
 set -euo pipefail
 
 readonly POLICY=/usr/sbin/policy-rc.d
@@ -11,6 +11,7 @@ command -v git >/dev/null || missing+=(git)
 command -v ssh >/dev/null || missing+=(openssh-client)
 [ -x /usr/sbin/sshd ] || missing+=(openssh-server)
 command -v openssl >/dev/null || missing+=(openssl)
+compgen -G '/usr/lib/*/faketime/libfaketime.so.1' >/dev/null || missing+=(faketime)
 if [ ${#missing[@]} -eq 0 ]; then
     exit 0
 fi

@@ -15,6 +15,7 @@ mod concurrency;
 mod conformance;
 mod debug;
 mod events;
+mod fencing;
 mod host_user;
 mod hostile;
 mod images;

@@ -51,6 +51,16 @@ pub fn volumes_of(data_directory: &Path) -> Vec<String> {
     listed.lines().map(str::to_owned).collect()
 }
 
+/// Names of the networks that belong to an agent's data directory.
+pub fn networks_of(data_directory: &Path) -> Vec<String> {
+    let filter = format!(
+        "label=buildspec-agent.data-directory={}",
+        data_directory.display()
+    );
+    let listed = docker(&["network", "ls", "--quiet", "--filter", &filter]);
+    listed.lines().map(str::to_owned).collect()
+}
+
 /// Identifiers of the containers, running or not, that belong to an agent's data directory.
 pub fn containers_of(data_directory: &Path) -> Vec<String> {
     let filter = format!(

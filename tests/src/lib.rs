@@ -17,6 +17,7 @@ pub mod engine;
 pub mod fault_proxy;
 mod files;
 mod finished;
+pub mod fleet;
 mod git_repository;
 mod git_server;
 mod golden;

@@ -97,6 +97,11 @@ impl Postgres {
         format!("postgres://agent@localhost/{name}?host={socket}")
     }
 
+    /// The socket at which it is reached.
+    pub fn socket(&self) -> PathBuf {
+        self.directory.path().join(".s.PGSQL.5432")
+    }
+
     /// Kills the server as a crash would, and starts it anew.
     pub fn restart(&self) {
         let mut process = self.process.lock().expect("no test panics with it");

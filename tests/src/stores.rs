@@ -1,6 +1,6 @@
 //! Stores to test, one of each engine, and the clock that goes with each.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -74,6 +74,12 @@ impl TestStore {
             address,
             _directory: None,
         }
+    }
+
+    /// The address of a store on a server, by which it is reached through a socket in another directory.
+    pub fn address_through(&self, directory: &Path) -> String {
+        let database = self.address.split("?host=").next().unwrap_or_default();
+        format!("{database}?host={}", directory.display())
     }
 
     /// Another process's view of the same store.
