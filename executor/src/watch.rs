@@ -22,8 +22,10 @@ const LONGEST_BUILD: Duration = Duration::from_hours(24 * 365);
 pub(crate) enum Ending {
     /// Its time is up.
     TimedOut,
-    /// The agent or the engine said so.
+    /// The agent said so.
     Stopped,
+    /// The engine ends the container: it is being stopped itself, or somebody stops the container.
+    Killed,
 }
 
 impl Ending {
@@ -32,6 +34,7 @@ impl Ending {
         match self {
             Self::TimedOut => Status::TimedOut,
             Self::Stopped => Status::Stopped,
+            Self::Killed => Status::Fault,
         }
     }
 }
@@ -191,8 +194,8 @@ impl Watch {
                 self.children_changed = true;
             } else if self.processes == Processes::Descendants || signal.ssi_pid == 0 {
                 // Senders outside of the container have no process id in it. A build that sends
-                // a signal to the executor does not end itself as stopped.
-                self.ending.get_or_insert(Ending::Stopped);
+                // a signal to the executor does not end itself.
+                self.ending.get_or_insert(Ending::Killed);
             }
         }
     }

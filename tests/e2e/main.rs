@@ -14,6 +14,7 @@ mod command_line;
 mod concurrency;
 mod conformance;
 mod debug;
+mod engine_restart;
 mod events;
 mod fencing;
 mod host_user;

@@ -13,6 +13,7 @@ pub mod aws;
 mod aws_request;
 pub mod cloudwatch;
 pub mod conformance;
+pub mod dockerd;
 pub mod engine;
 pub mod fault_proxy;
 mod files;

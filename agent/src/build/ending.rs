@@ -21,10 +21,15 @@ pub(super) async fn conclude(
     mut journal: Journal<'_>,
     mut ended: Result<Finished, Abort>,
 ) -> Outcome {
-    if let Err(abort) = &ended {
-        journal.abort(abort).await;
-    }
+    let is_told = match &ended {
+        Err(abort) => journal.abort(abort).await,
+        Ok(_) => true,
+    };
     journal.finalizing();
+    // What failed after the last phase was left is told here.
+    if let (Err(abort), false) = (&ended, is_told) {
+        journal.leave(abort);
+    }
     // Not a step: whatever happened, the container and the workspace have to go.
     if let Err(error) = provision::release(request, tools, &premises.directory).await {
         journal.leave(&error);

@@ -319,18 +319,19 @@ impl<'a> Journal<'a> {
             .ok_or_else(|| anyhow::anyhow!("the executor has not ended the build").into())
     }
 
-    /// Leaves the present phase as the abort says.
-    pub(super) fn leave(&mut self, abort: &Abort) {
+    /// Leaves the present phase as the abort says. Tells whether there was one that says it.
+    pub(super) fn leave(&mut self, abort: &Abort) -> bool {
         let (status, context) = abort.phase_end();
-        self.learnt.phases.leave(status, context, Timestamp::now());
+        self.learnt.phases.leave(status, context, Timestamp::now())
     }
 
-    /// Leaves the present phase as the abort says, in the record and in the log.
-    pub(super) async fn abort(&mut self, abort: &Abort) {
-        self.leave(abort);
+    /// Leaves the present phase as the abort says, in the record and in the log. Tells whether there was
+    /// one that says it.
+    pub(super) async fn abort(&mut self, abort: &Abort) -> bool {
+        let is_told = self.leave(abort);
         let phase = self.learnt.phases.current();
         let (status, Some(context)) = abort.phase_end() else {
-            return;
+            return is_told;
         };
         let written = match self.resume().await {
             Ok(mut log) => match abort {
@@ -348,6 +349,7 @@ impl<'a> Journal<'a> {
         if let Err(error) = shown {
             tracing::warn!("cannot complete the build's log: {error:?}");
         }
+        is_told
     }
 
     /// Enters `FINALIZING`, unless the build never got as far or was cut off.

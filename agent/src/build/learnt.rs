@@ -118,7 +118,7 @@ impl Learnt {
             Event::PhaseStarted { phase } => self.phases.enter(phase.into(), time),
             Event::PhaseEnded {
                 status, context, ..
-            } => self.phases.leave(status, context, time),
+            } => _ = self.phases.leave(status, context, time),
             Event::Exported { variables } => {
                 self.exported = variables
                     .into_iter()

@@ -89,14 +89,19 @@ impl Phases {
         });
     }
 
-    /// Leaves the present phase, unless that was done.
-    pub(super) fn leave(&mut self, status: Status, context: Option<PhaseContext>, time: Timestamp) {
+    /// Leaves the present phase, unless that was done. Tells whether there was one to be left.
+    pub(super) fn leave(
+        &mut self,
+        status: Status,
+        context: Option<PhaseContext>,
+        time: Timestamp,
+    ) -> bool {
         let Some(phase) = self
             .entered
             .last_mut()
             .filter(|phase| phase.end_time.is_none())
         else {
-            return;
+            return false;
         };
         phase.phase_status = Some(status);
         phase.end_time = Some(time);
@@ -106,6 +111,7 @@ impl Phases {
             | (_, Status::Stopped) => Vec::new(),
             _ => vec![context.unwrap_or_else(|| PhaseContext::new("", ""))],
         };
+        true
     }
 
     /// Ends the build and gives all its phases. `COMPLETED` is entered and never left.

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::io::Read;
 use std::path::Path;
+use std::time::Duration;
 
 use bollard::errors::Error as ClientError;
 use bollard::models::ContainerSummary;
@@ -13,16 +14,23 @@ use bollard::query_parameters::{
     StopContainerOptions, WaitContainerOptions,
 };
 use futures_util::StreamExt;
+use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
 use super::spec::{
     ContainerSpec, LABEL_BUILD, LABEL_DATA_DIRECTORY, LABEL_DOCKER_SERVER, create_body,
 };
-use super::{DockerError, Engine, is_not_found};
+use super::{DockerError, Engine, is_away, is_not_found};
 
 /// What a tar archive of one file holds besides the file, in bytes: headers, among them one for a
 /// long name, and the padding of the engine's writer.
 const ARCHIVE_OVERHEAD_BYTES: usize = 64 * 1024;
+
+/// How long an engine that does not answer may be one that is being restarted.
+const RESTART: Duration = Duration::from_mins(1);
+
+/// Time between two looks whether it is back.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
 
 /// Lines of a container's output that are told when it failed.
 const LAST_LINES: &str = "5";
@@ -120,7 +128,24 @@ impl Engine {
     }
 
     /// Removes a container with all its processes. One that does not exist is removed already.
+    /// An engine that is being restarted is waited for.
     pub async fn remove_container(&self, name: &str) -> Result<(), DockerError> {
+        let deadline = Instant::now() + RESTART;
+        loop {
+            match self.try_to_remove_container(name).await {
+                Err(error) if is_away(&error) && Instant::now() < deadline => {
+                    sleep(LOOK_AGAIN).await;
+                }
+                Err(error) => {
+                    let operation = format!("remove container {name}");
+                    return Err(DockerError::request(operation)(error));
+                }
+                Ok(()) => return Ok(()),
+            }
+        }
+    }
+
+    async fn try_to_remove_container(&self, name: &str) -> Result<(), ClientError> {
         let options = RemoveContainerOptions {
             force: true,
             v: true,
@@ -133,9 +158,7 @@ impl Engine {
                 status_code: 404 | 409,
                 ..
             }) => Ok(()),
-            Err(error) => Err(DockerError::request(format!("remove container {name}"))(
-                error,
-            )),
+            Err(error) => Err(error),
         }
     }
 
@@ -251,7 +274,18 @@ impl BuildContainer {
     }
 
     /// Waits for the end of the container's first process.
+    /// While the engine is away nobody knows: where it is told to, containers outlive it.
     pub async fn wait(&self) -> Result<ContainerExit, DockerError> {
+        loop {
+            if let Some(exit) = self.wait_once().await? {
+                return Ok(exit);
+            }
+            sleep(LOOK_AGAIN).await;
+        }
+    }
+
+    /// Waits for as long as the engine does not go away.
+    async fn wait_once(&self) -> Result<Option<ContainerExit>, DockerError> {
         let mut answers = std::pin::pin!(
             self.engine
                 .client
@@ -265,18 +299,19 @@ impl BuildContainer {
                     name: self.name.to_string(),
                 });
             }
+            Some(Err(error)) if is_away(&error) => return Ok(None),
+            None => return Ok(None),
             Some(Err(error)) => {
                 return Err(DockerError::request(format!(
                     "wait for container {}",
                     self.name
                 ))(error));
             }
-            None => -1,
         };
-        Ok(ContainerExit {
+        Ok(Some(ContainerExit {
             code,
             out_of_memory: self.ran_out_of_memory().await,
-        })
+        }))
     }
 
     /// Removes the container with all its processes.

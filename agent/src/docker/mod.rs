@@ -115,6 +115,16 @@ impl Engine {
     }
 }
 
+/// Whether nobody has answered: the engine is being restarted, or has ended.
+fn is_away(error: &ClientError) -> bool {
+    matches!(
+        error,
+        ClientError::HyperLegacyError { .. }
+            | ClientError::HyperResponseError { .. }
+            | ClientError::IOError { .. }
+    )
+}
+
 /// Whether the engine says that the thing does not exist.
 fn is_not_found(error: &ClientError) -> bool {
     matches!(

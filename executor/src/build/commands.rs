@@ -66,8 +66,16 @@ impl ListEnd {
             Self::Failed(context) => (Status::Failed, Some(context)),
             Self::Cut(Ending::TimedOut) => (Status::TimedOut, Some(timed_out())),
             Self::Cut(Ending::Stopped) => (Status::Stopped, None),
+            Self::Cut(Ending::Killed) => (Status::Fault, Some(killed())),
         }
     }
+}
+
+/// The context of a phase in which the engine ended the container.
+fn killed() -> PhaseContext {
+    let message = "the build container was stopped from outside: the Docker engine was restarted or shut down, or \
+        somebody stopped the container";
+    PhaseContext::new("INTERNAL_SERVICE_ERROR", message)
 }
 
 /// The context of a phase in which the time was up.

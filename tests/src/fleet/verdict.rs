@@ -105,10 +105,11 @@ impl Verdict {
             .filter_map(|phase| phase["contexts"].as_array());
         let messages = contexts
             .flatten()
-            .map(|context| context["message"].to_string());
-        let reason = messages.collect::<Vec<_>>().join("; ");
+            .filter_map(|context| context["message"].as_str());
+        let reason: Vec<&str> = messages.filter(|message| !message.is_empty()).collect();
+        let reason = reason.join("; ");
         if reason.is_empty() {
-            self.complain(build, "nobody says why");
+            self.complain(build, &format!("nobody says why: {record}"));
         }
         self.reasons
             .push(format!("{} {}: {reason}", build.id, build.status));
