@@ -61,6 +61,15 @@ pub trait Store: Outbox {
         body: serde_json::Value,
     ) -> Result<Resource, StoreError>;
 
+    /// Replaces the body of what was looked up before, unless somebody has changed it since: then
+    /// nothing happens, and the answer is `None`.
+    async fn replace_resource(
+        &self,
+        kind: Kind,
+        seen: &Resource,
+        body: serde_json::Value,
+    ) -> Result<Option<Resource>, StoreError>;
+
     /// Removes what is stored under a name, and tells whether there was something. Builds of a
     /// project stay, and so do its numbers.
     async fn delete_resource(&self, kind: Kind, name: &str) -> Result<bool, StoreError>;

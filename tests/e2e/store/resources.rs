@@ -10,6 +10,7 @@ use tests::stores::TestStore;
 
 promises!(
     a_resource_is_kept_by_its_name,
+    a_change_that_would_undo_another_one_does_not_happen,
     kinds_do_not_know_each_other,
     names_are_listed_in_every_order,
     a_list_comes_in_pages,
@@ -49,6 +50,24 @@ async fn a_resource_is_kept_by_its_name(test: &TestStore) {
         .update_resource(Kind::Project, "demo", json!({}))
         .await;
     assert!(matches!(gone, Err(StoreError::NotFound { .. })));
+}
+
+async fn a_change_that_would_undo_another_one_does_not_happen(test: &TestStore) {
+    let store = &test.store;
+    let made = store
+        .create_resource(Kind::Project, "demo", json!({"a": 1}))
+        .await
+        .unwrap();
+    // The clock of the test stands still: the changes are of the same millisecond.
+    let change = |body| store.replace_resource(Kind::Project, &made, body);
+    let changed = change(json!({"a": 2})).await.unwrap();
+    let changed = changed.expect("nobody has changed it");
+    assert!(changed.modified_at > made.modified_at);
+    assert_eq!(change(json!({"a": 3})).await.unwrap(), None);
+    let of_newer = store.replace_resource(Kind::Project, &changed, json!({"a": 4}));
+    assert_eq!(of_newer.await.unwrap().unwrap().body, json!({"a": 4}));
+    store.delete_resource(Kind::Project, "demo").await.unwrap();
+    assert_eq!(change(json!({})).await.unwrap(), None);
 }
 
 async fn kinds_do_not_know_each_other(test: &TestStore) {

@@ -122,6 +122,17 @@ impl<D: Database> Store for SqlStore<D> {
         written!(self, |session| resources::update(session, kind, name, body))
     }
 
+    async fn replace_resource(
+        &self,
+        kind: Kind,
+        seen: &Resource,
+        body: Json,
+    ) -> Result<Option<Resource>, StoreError> {
+        written!(self, |session| resources::replace(
+            session, kind, seen, body
+        ))
+    }
+
     async fn delete_resource(&self, kind: Kind, name: &str) -> Result<bool, StoreError> {
         written!(self, |session| resources::delete(session, kind, name))
     }

@@ -12,9 +12,19 @@ SELECT $1, $2, now, now, $3 FROM clock WHERE true
 ON CONFLICT (kind, name) DO NOTHING
 RETURNING name, created_at, modified_at, body";
 
+/// The time of a change is later than that of the one before, so that it tells them apart.
 const UPDATE: &str = "
-UPDATE resources SET body = $3, modified_at = (SELECT now FROM clock)
+UPDATE resources SET body = $3, modified_at = CASE
+    WHEN (SELECT now FROM clock) > modified_at THEN (SELECT now FROM clock)
+    ELSE modified_at + 1 END
 WHERE kind = $1 AND name = $2
+RETURNING name, created_at, modified_at, body";
+
+const REPLACE: &str = "
+UPDATE resources SET body = $3, modified_at = CASE
+    WHEN (SELECT now FROM clock) > modified_at THEN (SELECT now FROM clock)
+    ELSE modified_at + 1 END
+WHERE kind = $1 AND name = $2 AND modified_at = $4
 RETURNING name, created_at, modified_at, body";
 
 const DELETE: &str = "DELETE FROM resources WHERE kind = $1 AND name = $2 RETURNING name";
@@ -95,6 +105,26 @@ pub(super) async fn update(
     })?;
     limit_lane(session, kind, name, &body).await?;
     resource(row)
+}
+
+/// Replaces the body of what was seen before, if it is still the same.
+pub(super) async fn replace(
+    session: &mut dyn Session,
+    kind: Kind,
+    seen: &Resource,
+    body: Json,
+) -> Result<Option<Resource>, StoreError> {
+    let values = [
+        kind.key().into(),
+        seen.name.as_str().into(),
+        (&body).into(),
+        seen.modified_at.as_millisecond().into(),
+    ];
+    let Some(row) = session.row(REPLACE, &values).await? else {
+        return Ok(None);
+    };
+    limit_lane(session, kind, &seen.name, &body).await?;
+    resource(row).map(Some)
 }
 
 /// A project's limit counts for its queue.
