@@ -10,6 +10,7 @@ use axum::body::{Body, to_bytes};
 use axum::http::header::CONTENT_LENGTH;
 use axum::http::request::Parts;
 use axum::http::{Method, Request, Response, StatusCode};
+use hyper::upgrade::OnUpgrade;
 use jiff::Timestamp;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
@@ -20,8 +21,10 @@ use super::auth::keys::Keyring;
 use super::auth::{Caller, Gate};
 use super::error::{ApiError, Code};
 use super::operations::{self, Call};
+use super::shell::{self, Session};
 use super::wire::{Protocol, Service, Target};
 use crate::data_directory::DataDirectory;
+use crate::docker::Engine;
 use crate::logs::KeptLogs;
 use crate::store::Store;
 use crate::vault::Vault;
@@ -34,9 +37,6 @@ const LARGE_BYTES: usize = 64 * 1024;
 
 /// Large bodies at a time.
 const LARGE_BODIES: usize = 16;
-
-/// How long a body may take to come.
-const BODY_TIME: Duration = Duration::from_secs(30);
 
 /// What the endpoint has to know.
 #[derive(Debug, Clone)]
@@ -53,6 +53,9 @@ pub struct Settings {
     pub allows_privileged_mode: bool,
     /// Whether logs go to CloudWatch Logs of AWS where neither project nor build say a word of logs.
     pub logs_to_aws: bool,
+    /// How long a client may take for the TLS handshake, for the headers of a request, which is also
+    /// how long an idle connection stays, and for a body.
+    pub patience: Duration,
 }
 
 /// Why there is no endpoint.
@@ -87,13 +90,30 @@ struct Arrival {
     action: String,
 }
 
+/// A request without its body.
+struct Incoming {
+    parts: Parts,
+    target: Target,
+    /// The connection it came over, if it asks for another protocol.
+    connection: Option<OnUpgrade>,
+}
+
+/// What an operation ends with.
+enum Output {
+    /// An output in the protocol of the request.
+    Body(Vec<u8>),
+    /// A shell that waits for the connection.
+    Shell(Box<Session>),
+}
+
 impl Endpoint {
-    /// An endpoint over a store.
+    /// An endpoint over a store; with the engine in which this process runs builds, if it runs some.
     pub fn new(
         settings: Settings,
         store: Arc<dyn Store>,
         vault: Vault,
         data: &DataDirectory,
+        engine: Option<Engine>,
     ) -> Result<Self, EndpointError> {
         let path = data.root().join("audit.jsonl");
         let audit =
@@ -106,19 +126,31 @@ impl Endpoint {
             tools: Arc::new(operations::Tools {
                 settings,
                 store,
-                vault,
+                vault: Some(vault),
                 logs: KeptLogs::new(data.kept_logs()),
+                data: data.clone(),
+                engine,
             }),
         })))
     }
 
-    /// Answers a request that came from an address.
+    /// Answers a request that came from an address. Without a connection of its own, no shell is opened.
     pub async fn answer(&self, request: Request<Body>, from: SocketAddr) -> Response<Body> {
-        let (parts, body) = request.into_parts();
+        self.respond(request, from).await.0
+    }
+
+    /// The answer, and what the connection is for once it is sent.
+    pub(super) async fn respond(
+        &self,
+        request: Request<Body>,
+        from: SocketAddr,
+    ) -> (Response<Body>, Option<Session>) {
+        let (mut parts, body) = request.into_parts();
         let id = Uuid::new_v4();
         if parts.method == Method::GET && parts.uri.path() == "/healthz" {
-            return Response::new(Body::from("ok\n"));
+            return (Response::new(Body::from("ok\n")), None);
         }
+        let connection = parts.extensions.remove();
         let Some(target) = Target::of(&parts) else {
             let error = ApiError::new(
                 Code::UnknownOperation,
@@ -126,18 +158,28 @@ impl Endpoint {
             );
             let mut response = Protocol::guess(&parts).refuse(Service::CodeBuild, id, &error);
             *response.status_mut() = StatusCode::NOT_FOUND;
-            return response;
+            return (response, None);
         };
         let arrival = Arrival {
             id,
             from,
-            action: format!("{}:{}", target.service.signing_name(), target.operation),
+            action: format!("{}:{}", target.service.action_prefix(), target.operation),
         };
-        match self.carry_out(&arrival, &parts, &target, body).await {
-            Ok(output) => target.protocol.answer(id, output),
+        let incoming = Incoming {
+            parts,
+            target,
+            connection,
+        };
+        let ended = self.carry_out(&arrival, &incoming, body).await;
+        let Target {
+            protocol, service, ..
+        } = incoming.target;
+        match ended {
+            Ok(Output::Body(output)) => (protocol.answer(id, output), None),
+            Ok(Output::Shell(session)) => (protocol.upgrade(id), Some(*session)),
             Err(error) => {
                 tell(&arrival, &error);
-                target.protocol.refuse(target.service, id, &error)
+                (protocol.refuse(service, id, &error), None)
             }
         }
     }
@@ -145,10 +187,10 @@ impl Endpoint {
     async fn carry_out(
         &self,
         arrival: &Arrival,
-        parts: &Parts,
-        target: &Target,
+        incoming: &Incoming,
         body: Body,
-    ) -> Result<Vec<u8>, ApiError> {
+    ) -> Result<Output, ApiError> {
+        let Incoming { parts, target, .. } = incoming;
         let access = operations::access(target.service, &target.operation).ok_or_else(|| {
             let message = format!("there is no operation {}", arrival.action);
             ApiError::new(Code::UnknownOperation, message)
@@ -161,7 +203,7 @@ impl Endpoint {
             Ok(caller)
         });
         let ended = match admitted {
-            Ok(caller) => self.run(caller, parts, target, &body).await,
+            Ok(caller) => self.run(caller, incoming, &body).await,
             Err(error) => Err(error),
         };
         if !access.is_mutating() {
@@ -188,10 +230,14 @@ impl Endpoint {
     async fn run(
         &self,
         caller: Caller,
-        parts: &Parts,
-        target: &Target,
+        incoming: &Incoming,
         body: &[u8],
-    ) -> Result<Vec<u8>, ApiError> {
+    ) -> Result<Output, ApiError> {
+        let Incoming {
+            parts,
+            target,
+            connection,
+        } = incoming;
         let invocation = parts.headers.get("amz-sdk-invocation-id");
         let call = Call {
             tools: Arc::clone(&self.0.tools),
@@ -201,7 +247,17 @@ impl Endpoint {
                 .and_then(|id| id.to_str().ok())
                 .map(str::to_owned),
         };
-        operations::run(call, target, body).await
+        if target.service == Service::Own && target.operation == "AttachBuild" {
+            let input = target.protocol.decode(body)?;
+            let session = shell::open(&call, input, connection.clone()).await?;
+            return Ok(Output::Shell(Box::new(session)));
+        }
+        operations::run(call, target, body).await.map(Output::Body)
+    }
+
+    /// How long clients may take.
+    pub(super) fn patience(&self) -> Duration {
+        self.0.tools.settings.patience
     }
 
     /// Reads a body. What comes without a length counts as large; a large one has a place until it is
@@ -242,13 +298,11 @@ impl Endpoint {
             })?;
             Ok((bytes, place))
         };
-        timeout(BODY_TIME, reading).await.unwrap_or_else(|_| {
+        let patience = self.patience();
+        timeout(patience, reading).await.unwrap_or_else(|_| {
             Err(ApiError::new(
                 Code::RequestTimeout,
-                format!(
-                    "the body did not come within {} seconds",
-                    BODY_TIME.as_secs()
-                ),
+                format!("the body did not come within {patience:?}"),
             ))
         })
     }

@@ -6,11 +6,14 @@
 
 mod audit;
 mod auth;
+mod direct;
 mod endpoint;
 mod error;
+mod imported;
 mod operations;
 mod paging;
 mod serve;
+mod shell;
 #[cfg(test)]
 mod tests;
 mod tls;
@@ -20,6 +23,9 @@ pub use auth::keys::{
     AccessKey, GuardedOverride, IssuedKey, KeyError, NewKey, Role, issue as issue_key,
     list as list_keys,
 };
+pub use direct::{Direct, DirectError};
 pub use endpoint::{Endpoint, EndpointError, Settings};
+pub use imported::ImportedCredentials;
 pub use serve::serve;
+pub use shell::{Frame, FrameError, Frames, PROTOCOL as SHELL_PROTOCOL};
 pub use tls::{TlsError, acceptor};

@@ -14,7 +14,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
@@ -24,10 +24,6 @@ use super::Endpoint;
 
 /// Connections at a time; more wait outside.
 const CONNECTIONS: usize = 1024;
-
-/// How long a client may take for the TLS handshake, and for the headers of a request; that is also
-/// how long an idle connection stays.
-const HEADERS: Duration = Duration::from_secs(30);
 
 /// Bytes of headers at most.
 const HEADER_BYTES: usize = 64 * 1024;
@@ -70,6 +66,8 @@ pub async fn serve(
             report(ended);
         }
     }
+    // Whoever connects now is not kept waiting for nothing.
+    drop(listener);
     let drained = timeout(DRAIN, async {
         while let Some(ended) = connections.join_next().await {
             report(ended);
@@ -98,7 +96,7 @@ async fn connection(
     let _ = stream.set_nodelay(true);
     match tls {
         None => requests(stream, from, endpoint, stop).await,
-        Some(tls) => match timeout(HEADERS, tls.accept(stream)).await {
+        Some(tls) => match timeout(endpoint.patience(), tls.accept(stream)).await {
             Ok(Ok(stream)) => requests(stream, from, endpoint, stop).await,
             Ok(Err(error)) => tracing::debug!("no TLS with {from}: {error}"),
             Err(_) => tracing::debug!("no TLS with {from} in time"),
@@ -110,18 +108,27 @@ async fn requests<S>(stream: S, from: SocketAddr, endpoint: &Endpoint, stop: &Ca
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let service = service_fn(
-        |request: hyper::Request<hyper::body::Incoming>| async move {
-            Ok::<_, Infallible>(endpoint.answer(request.map(Body::new), from).await)
-        },
-    );
+    // At most one: with the answer that announces it, HTTP ends on this connection.
+    let (sessions, mut handed_over) = mpsc::channel(1);
+    let service = service_fn(|request: hyper::Request<hyper::body::Incoming>| {
+        let sessions = sessions.clone();
+        async move {
+            let (response, session) = endpoint.respond(request.map(Body::new), from).await;
+            if let Some(session) = session {
+                // Fails only if there is one already, which HTTP does not allow; this one is hung up.
+                let _ = sessions.try_send(session);
+            }
+            Ok::<_, Infallible>(response)
+        }
+    });
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
         // Who has said all it has to say still wants its answer.
         .half_close(true)
-        .header_read_timeout(HEADERS)
+        .header_read_timeout(endpoint.patience())
         .max_buf_size(HEADER_BYTES)
-        .serve_connection(TokioIo::new(stream), service);
+        .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades();
     tokio::pin!(served);
     let ended = tokio::select! {
         ended = served.as_mut() => ended,
@@ -132,5 +139,8 @@ where
     };
     if let Err(error) = ended {
         tracing::debug!("the connection with {from} ended: {error}");
+    }
+    if let Ok(session) = handed_over.try_recv() {
+        session.run(stop).await;
     }
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use executor::protocol::{
-    Continuation, Order, OrderError, Pause, Resume, WindowSize, channel, write_order,
+    Continuation, Order, OrderError, Pause, PauseReason, Resume, WindowSize, channel, write_order,
 };
 use uuid::Uuid;
 
@@ -208,6 +208,16 @@ impl PausedBuild {
         };
         let waited = tokio::time::timeout(LOOK_LIMIT, is_over).await;
         waited.map_err(|_| ResumeError::NoAnswer)
+    }
+
+    /// What the build goes on with, for a person.
+    pub fn destination(&self, with: Continuation) -> String {
+        match (with, self.pause.reason) {
+            (Continuation::Next, PauseReason::Breakpoint) => "the rest of the command".to_owned(),
+            (Continuation::Next, PauseReason::Failure) => "the failed command".to_owned(),
+            (Continuation::Command(index), _) => format!("command {}", index + 1),
+            (Continuation::GiveUp, _) => "the failure as it is".to_owned(),
+        }
     }
 
     /// Whether this pause, and no later one, lasts.

@@ -1,7 +1,6 @@
 //! What opens the repository of a source: what the source itself names, else what is stored for its
 //! host.
 
-use anyhow::anyhow;
 use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 
@@ -49,7 +48,7 @@ pub async fn find(
         }
         _ => {
             let found = access.stored.find(source.source_type, url).await;
-            found.map_err(|error| refused(&told(&error)))?
+            found.map_err(told)?
         }
     };
     match stored {
@@ -62,7 +61,7 @@ pub async fn find(
             let text = secret_text(request, &secret, access).await?;
             let text = text.expose_secret();
             let credential = of_secret(&secret, text, username, source.source_type);
-            credential.map(Some).map_err(|error| refused(&told(&error)))
+            credential.map(Some).map_err(told)
         }
     }
 }
@@ -105,8 +104,11 @@ async fn of_codecommit(
     Ok(Some(codecommit::credential(url, region, signing, now)))
 }
 
-fn told(error: &CredentialError) -> String {
-    format!("{:#}", anyhow!("{error}"))
+fn told(error: CredentialError) -> SourceError {
+    if let CredentialError::Other(error) = error {
+        return SourceError::Credential(error);
+    }
+    refused(&format!("{:#}", anyhow::Error::new(error)))
 }
 
 fn refused(text: &str) -> SourceError {

@@ -1,32 +1,33 @@
-//! `builds`: what is in the store, and why a build waits.
+//! `builds`: which builds there are, and why one waits.
 
 use std::fmt::Write;
 
-use anyhow::anyhow;
 use clap::{Args, Subcommand};
-use serde_json::json;
+use jiff::Timestamp;
+use serde_json::{Value, json};
 
 use super::exit::{Exit, Failure};
-use super::store_args::StoreArgs;
-use super::{GlobalArgs, data_directory, print};
-use crate::model::{BuildId, ProjectName};
-use crate::store::{Answer, Order, PageRequest, Resources, StoredBuild, Waiting};
+use super::place::{Place, PlaceArgs, text};
+use super::{GlobalArgs, print};
 
-/// Lists the builds of a store, newest first, or explains one
+/// Builds that are listed and looked up at a time, as many as CodeBuild takes.
+const AT_ONCE: u32 = 100;
+
+/// Lists builds, the newest first, or explains one
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true)]
 pub(super) struct BuildsArgs {
     #[command(subcommand)]
     command: Option<BuildsCommand>,
     #[command(flatten)]
-    store: StoreArgs,
+    place: PlaceArgs,
     /// Those of one project only
     #[arg(long, value_name = "NAME")]
-    project: Option<ProjectName>,
+    project: Option<String>,
     /// How many at most
-    #[arg(long, value_name = "COUNT", default_value_t = 20)]
+    #[arg(long, value_name = "COUNT", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
     limit: u32,
-    /// Print each build's record as a JSON object
+    /// Print each build as a JSON object, as `aws codebuild batch-get-builds` shows it
     #[arg(long)]
     json: bool,
 }
@@ -40,9 +41,10 @@ enum BuildsCommand {
 #[derive(Debug, Args)]
 struct WhyArgs {
     /// The build, as project:uuid
-    build: BuildId,
+    #[arg(value_name = "BUILD")]
+    build: String,
     #[command(flatten)]
-    store: StoreArgs,
+    place: PlaceArgs,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -51,139 +53,96 @@ struct WhyArgs {
 pub(super) async fn run(args: BuildsArgs, global: &GlobalArgs) -> Result<Exit, Failure> {
     match args.command {
         Some(BuildsCommand::Why(args)) => why(args, global).await,
-        None => Box::pin(list(args, global)).await,
+        None => list(args, global).await,
     }
 }
 
 async fn list(args: BuildsArgs, global: &GlobalArgs) -> Result<Exit, Failure> {
-    let config = global.config()?;
-    let data = data_directory(&config)?;
-    let store = args.store.open(&data, &config).await?;
-    let page = PageRequest {
-        limit: args.limit,
-        ..PageRequest::first(Order::Descending)
-    };
-    let listed = store.list_builds(args.project.as_ref(), &page).await;
-    let ids = listed.map_err(Failure::fault)?.entries;
-    let mut output = String::new();
-    for build in store.builds(&ids).await.map_err(Failure::fault)? {
-        let _ = writeln!(output, "{}", line(&build, args.json));
+    let place = args.place.of(global).await?;
+    let mut left = args.limit;
+    let mut token = Value::Null;
+    while left > 0 {
+        let count = left.min(AT_ONCE);
+        let page = page(&place, args.project.as_deref(), count, token).await?;
+        let mut output = String::new();
+        for build in lookup(&place, &page["ids"]).await? {
+            let line = if args.json {
+                build.to_string()
+            } else {
+                line(&build)
+            };
+            let _ = writeln!(output, "{line}");
+        }
+        print(output.as_bytes())?;
+        left -= count;
+        token = page["nextToken"].clone();
+        if token.is_null() {
+            break;
+        }
     }
-    print(output.as_bytes())
+    Ok(Exit::Success)
 }
 
-fn line(build: &StoredBuild, json: bool) -> String {
-    if json {
-        return build.record.to_string();
+async fn page(
+    place: &Place,
+    project: Option<&str>,
+    count: u32,
+    token: Value,
+) -> Result<Value, Failure> {
+    let operation = match project {
+        Some(_) => "ListBuildsForProject",
+        None => "ListBuilds",
+    };
+    let input = json!({"projectName": project, "maxResults": count, "nextToken": token});
+    Ok(place.codebuild(operation, &input).await?)
+}
+
+async fn lookup(place: &Place, ids: &Value) -> Result<Vec<Value>, Failure> {
+    if ids.as_array().is_none_or(Vec::is_empty) {
+        return Ok(Vec::new());
     }
-    let StoredBuild {
-        id, number, status, ..
-    } = build;
-    let phase = build.record["currentPhase"].as_str().unwrap_or_default();
-    format!("{id} {number} {status} {phase}")
+    let found = place
+        .codebuild("BatchGetBuilds", &json!({"ids": ids}))
+        .await?;
+    Ok(found["builds"].as_array().cloned().unwrap_or_default())
+}
+
+/// One build for people: status, id, number, phase or length, start, who.
+fn line(build: &Value) -> String {
+    let seconds = |member: &str| build[member].as_f64();
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "seconds of this age are small"
+    )]
+    let whole = |seconds: f64| seconds as i64;
+    let start = seconds("startTime").map(whole).unwrap_or_default();
+    let time = Timestamp::from_second(start)
+        .map(|time| time.to_string())
+        .unwrap_or_default();
+    let stage = match seconds("endTime") {
+        Some(end) => format!("{} s", whole(end) - start),
+        None => text(build, "currentPhase").to_owned(),
+    };
+    format!(
+        "{:<11}  {}  #{}  {stage}  {time}  {}",
+        text(build, "buildStatus"),
+        text(build, "id"),
+        build["buildNumber"],
+        text(build, "initiator"),
+    )
 }
 
 async fn why(args: WhyArgs, global: &GlobalArgs) -> Result<Exit, Failure> {
-    let config = global.config()?;
-    let data = data_directory(&config)?;
-    let store = args.store.open(&data, &config).await?;
-    let why = store.why(&args.build).await.map_err(Failure::fault)?;
-    let unknown = || Failure::usage(anyhow!("there is no build {}", args.build));
-    let why = why.ok_or_else(unknown)?;
-    let lines = sentences(&why.answer);
+    let place = args.place.of(global).await?;
+    let why = place
+        .own("ExplainBuild", &json!({"id": args.build}))
+        .await?;
     let output = if args.json {
-        let state = state(&why.answer);
-        let object = json!({"build": why.build.to_string(), "state": state, "reasons": lines});
-        format!("{object}\n")
+        format!("{why}\n")
     } else {
+        let reasons = why["reasons"].as_array().into_iter().flatten();
+        let lines: Vec<_> = reasons.filter_map(Value::as_str).collect();
         lines.join("\n") + "\n"
     };
     print(output.as_bytes())
-}
-
-fn state(answer: &Answer) -> &'static str {
-    match answer {
-        Answer::Over { .. } => "over",
-        Answer::Running { .. } => "running",
-        Answer::Waiting { .. } => "waiting",
-    }
-}
-
-/// The answer for a person, one sentence a line.
-fn sentences(answer: &Answer) -> Vec<String> {
-    match answer {
-        Answer::Over { status } => vec![format!("it is over: {status}")],
-        Answer::Running {
-            agent,
-            attempt,
-            since,
-            is_stopping,
-        } => {
-            let mut lines = vec![format!(
-                "it runs on worker {agent} since {since}, attempt {attempt}"
-            )];
-            if *is_stopping {
-                lines.push("it was asked to stop".to_owned());
-            }
-            lines
-        }
-        Answer::Waiting {
-            since,
-            until,
-            ahead,
-            reasons,
-        } => {
-            let mut lines = vec![format!(
-                "it waits since {since}, and may until {until}, behind {ahead} builds that need the same"
-            )];
-            lines.extend(reasons.iter().map(sentence));
-            if reasons.is_empty() {
-                lines.push("a worker can take it at any moment".to_owned());
-            }
-            lines
-        }
-    }
-}
-
-fn sentence(waiting: &Waiting) -> String {
-    match waiting {
-        Waiting::NoAgent {
-            environment_type,
-            fleet,
-        } => {
-            let fleet = fleet.as_ref().map_or_else(
-                || "builds without a fleet".to_owned(),
-                |fleet| format!("builds of fleet {fleet}"),
-            );
-            format!(
-                "no living worker runs {fleet} of type {}",
-                json!(environment_type)
-            )
-        }
-        Waiting::TooLarge { needs, largest } => format!(
-            "it needs {}, and the largest worker for it has {}",
-            amount(*needs),
-            amount(*largest)
-        ),
-        Waiting::ConcurrentLimit { limit, running } => {
-            format!("its project may run {limit} builds at once, and runs {running}")
-        }
-        Waiting::Closed { agent, reason } => {
-            format!("worker {agent} takes nothing new: {reason}")
-        }
-        Waiting::Busy { agents, running } => {
-            format!("{agents} workers that could run it run {running} builds")
-        }
-    }
-}
-
-fn amount(resources: Resources) -> String {
-    let Resources {
-        processors_milli,
-        memory_mib,
-    } = resources;
-    format!(
-        "{} processors and {memory_mib} MiB",
-        processors_milli / 1000
-    )
 }

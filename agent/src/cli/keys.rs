@@ -1,6 +1,7 @@
 //! `keys`: who may use the API.
 
 use std::fmt::Write;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
@@ -57,6 +58,9 @@ struct CreateArgs {
     /// Overrides that a `start` key may use although they decide what runs and with which rights
     #[arg(long, value_enum, value_delimiter = ',', value_name = "OVERRIDE")]
     may_override: Vec<GuardedOverride>,
+    /// Let a `start` key enter builds that are paused (`attach`, `resume`), which an `admin` key may
+    #[arg(long)]
+    may_attach: bool,
     /// How many hours it holds; it then has a session token as well [default: for ever]
     #[arg(long, value_name = "HOURS", value_parser = clap::value_parser!(u64).range(1..=87_600))]
     valid_for: Option<u64>,
@@ -84,11 +88,15 @@ pub(super) async fn run(args: KeysArgs, global: &GlobalArgs) -> Result<Exit, Fai
 
 /// The vault of the configuration.
 pub(super) fn open_vault(config: &Config, data: &DataDirectory) -> Result<Vault, Failure> {
-    let usual = || data.root().join("vault.key");
-    let path = config.server.vault_key.clone().unwrap_or_else(usual);
-    Vault::open(&path)
+    Vault::open(&vault_key(config, data))
         .context("secrets cannot be sealed")
         .map_err(Failure::fault)
+}
+
+/// Where the vault's key is.
+pub(super) fn vault_key(config: &Config, data: &DataDirectory) -> PathBuf {
+    let usual = || data.root().join("vault.key");
+    config.server.vault_key.clone().unwrap_or_else(usual)
 }
 
 async fn issue(
@@ -101,6 +109,7 @@ async fn issue(
         name: args.name,
         role: args.role,
         may_override: args.may_override.into_iter().collect(),
+        may_attach: args.may_attach,
         valid_for: args.valid_for.map(Duration::from_hours),
     };
     let key = api::issue_key(store, vault, new)
@@ -155,6 +164,7 @@ fn line(resource: &Resource, key: &AccessKey, json: bool) -> String {
             "name": key.name,
             "role": key.role,
             "mayOverride": key.may_override,
+            "mayAttach": key.may_attach,
             "created": resource.created_at.to_string(),
             "expires": expires,
         })

@@ -12,11 +12,12 @@ mod gc;
 mod images;
 mod keys;
 mod lint;
+mod logs;
 mod man;
 mod mask_check;
+mod place;
 mod plan;
 mod recover;
-mod remote;
 mod resume;
 mod retry;
 mod run;
@@ -41,6 +42,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use nix::unistd::geteuid;
 use tracing_subscriber::EnvFilter;
 
+use crate::api::ImportedCredentials;
 use crate::build::Tools;
 use crate::cache::LocalCache;
 use crate::config::{self, Config};
@@ -49,6 +51,7 @@ use crate::data_directory::DataDirectory;
 use crate::docker::Engine;
 use crate::images::EcrLogins;
 use crate::source::stored::{ConfiguredCredentials, SourceCredentials};
+use crate::store::Store;
 use exit::{Exit, Failure};
 
 /// Runs AWS CodeBuild's buildspecs in Docker, on your own machines
@@ -95,13 +98,13 @@ enum Command {
     Worker(worker::WorkerArgs),
     Submit(Box<submit::SubmitArgs>),
     Builds(builds::BuildsArgs),
+    Logs(logs::LogsArgs),
     Stop(stop::StopArgs),
     Retry(retry::RetryArgs),
     Attach(attach::AttachArgs),
     Resume(resume::ResumeArgs),
     Server(Box<server::ServerArgs>),
     Keys(keys::KeysArgs),
-    Remote(remote::RemoteArgs),
     Recover(recover::RecoverArgs),
     Doctor(Box<doctor::DoctorArgs>),
     Images(images::ImagesArgs),
@@ -121,13 +124,13 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Worker(args) => Box::pin(worker::run(args, &cli.global)).await,
         Command::Submit(args) => Box::pin(submit::run(*args, &cli.global)).await,
         Command::Builds(args) => Box::pin(builds::run(args, &cli.global)).await,
+        Command::Logs(args) => Box::pin(logs::run(args, &cli.global)).await,
         Command::Retry(args) => Box::pin(retry::run(args, &cli.global)).await,
         Command::Stop(args) => Box::pin(stop::run(args, &cli.global)).await,
         Command::Attach(args) => Box::pin(attach::run(args, &cli.global)).await,
         Command::Resume(args) => Box::pin(resume::run(args, &cli.global)).await,
         Command::Server(args) => Box::pin(server::run(*args, &cli.global)).await,
         Command::Keys(args) => Box::pin(keys::run(args, &cli.global)).await,
-        Command::Remote(args) => Box::pin(remote::run(args, &cli.global)).await,
         Command::Recover(args) => Box::pin(recover::run(args, &cli.global)).await,
         Command::Doctor(args) => Box::pin(doctor::run(*args, &cli.global)).await,
         Command::Images(args) => Box::pin(images::run(args, &cli.global)).await,
@@ -165,7 +168,14 @@ impl GlobalArgs {
         Ok(config)
     }
 
-    /// The data directory the configuration names.
+    /// The tools the configuration asks for, with which the builds of a store are run: their sources are
+    /// opened with the credentials in it as well.
+    async fn tools_for(&self, config: Config, store: &Arc<dyn Store>) -> Result<Tools, Failure> {
+        let mut tools = self.tools(config).await?;
+        tools.source_credentials = source_credentials_in(store, &tools.config, &tools.data);
+        Ok(tools)
+    }
+
     /// The tools the configuration asks for.
     async fn tools(&self, config: Config) -> Result<Tools, Failure> {
         let data = data_directory(&config)?;
@@ -183,6 +193,20 @@ impl GlobalArgs {
             secrets: None,
         })
     }
+}
+
+/// What opens the repositories of git hosts for those who work on a store: what was imported into it
+/// comes before what the configuration names.
+fn source_credentials_in(
+    store: &Arc<dyn Store>,
+    config: &Config,
+    data: &DataDirectory,
+) -> Arc<dyn SourceCredentials> {
+    Arc::new(ImportedCredentials::new(
+        Arc::clone(store),
+        keys::vault_key(config, data),
+        source_credentials(config),
+    ))
 }
 
 /// What opens the repositories of git hosts.

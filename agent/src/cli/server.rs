@@ -17,17 +17,21 @@ use uuid::Uuid;
 use super::exit::{Exit, Failure};
 use super::store_args::StoreArgs;
 use super::telling::Telling;
-use super::{GlobalArgs, data_directory, keys, print, signals, source_credentials, worker};
+use super::{GlobalArgs, data_directory, keys, print, signals, source_credentials_in, worker};
 use crate::api::{self, Endpoint, Settings};
 use crate::config::{Config, ServerConfig};
 use crate::credentials::Aws;
 use crate::data_directory::DataDirectory;
+use crate::docker::Engine;
 use crate::logs::KeptLogs;
 use crate::store::Store;
 use crate::worker::{Orders, Worker};
 
 /// Time between two looks for logs that are too old.
 const EXPIRY_INTERVAL: Duration = Duration::from_hours(1);
+
+/// How long clients may take for headers and bodies.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Serves CodeBuild's API, and runs the builds that are started through it
 ///
@@ -69,15 +73,17 @@ pub(super) async fn run(args: ServerArgs, global: &GlobalArgs) -> Result<Exit, F
         )));
     }
     let tls = tls(&config.server)?;
-    let endpoint = endpoint(&config, Arc::clone(&store), &data)?;
-    let credentials = source_credentials(&config);
+    let credentials = source_credentials_in(&store, &config, &data);
     let telling = Telling::new(&config, &store, &Aws::new(&config.region), &credentials);
-    let worker = if args.no_worker {
-        None
+    let (worker, engine) = if args.no_worker {
+        (None, None)
     } else {
-        let tools = global.tools(config.clone()).await?;
-        Some(Worker::new(store, tools).map_err(Failure::fault)?)
+        let tools = global.tools_for(config.clone(), &store).await?;
+        let engine = tools.engine.clone();
+        let worker = Worker::new(Arc::clone(&store), tools);
+        (Some(worker.map_err(Failure::fault)?), Some(engine))
     };
+    let endpoint = endpoint(&config, store, &data, engine)?;
     let listener = TcpListener::bind(listen)
         .await
         .with_context(|| format!("cannot listen on {listen}"))
@@ -133,17 +139,24 @@ fn endpoint(
     config: &Config,
     store: Arc<dyn Store>,
     data: &DataDirectory,
+    engine: Option<Engine>,
 ) -> Result<Endpoint, Failure> {
     let vault = keys::open_vault(config, data)?;
-    let settings = Settings {
+    let endpoint = Endpoint::new(settings(config), store, vault, data, engine);
+    endpoint.map_err(Failure::fault)
+}
+
+/// What the operations have to know of the configuration.
+pub(super) fn settings(config: &Config) -> Settings {
+    Settings {
         region: config.region.clone(),
         account: config.account.clone(),
         requests_per_second: config.server.requests_per_second,
         is_local: config.server.listen.ip().is_loopback(),
         allows_privileged_mode: config.docker_access(true, false).is_ok(),
         logs_to_aws: config.server.cloudwatch_logs,
-    };
-    Endpoint::new(settings, store, vault, data).map_err(Failure::fault)
+        patience: PATIENCE,
+    }
 }
 
 /// Removes kept logs that are older than that, from time to time.

@@ -1,13 +1,13 @@
-//! `stop`: ends builds of a store.
+//! `stop`: ends builds.
 
 use std::fmt::Write;
 
 use clap::Args;
+use serde_json::json;
 
 use super::exit::{Exit, Failure, tell};
-use super::store_args::StoreArgs;
-use super::{GlobalArgs, data_directory, print};
-use crate::model::BuildId;
+use super::place::{PlaceArgs, text};
+use super::{GlobalArgs, print};
 
 /// Stops builds: waiting ones at once, running ones through their worker
 ///
@@ -15,24 +15,37 @@ use crate::model::BuildId;
 #[derive(Debug, Args)]
 pub(super) struct StopArgs {
     /// The builds, as project:uuid
-    #[arg(required = true)]
-    builds: Vec<BuildId>,
+    #[arg(required = true, value_name = "BUILD")]
+    builds: Vec<String>,
     #[command(flatten)]
-    store: StoreArgs,
+    place: PlaceArgs,
+    /// Print each build as a JSON object
+    #[arg(long)]
+    json: bool,
 }
 
 pub(super) async fn run(args: StopArgs, global: &GlobalArgs) -> Result<Exit, Failure> {
-    let config = global.config()?;
-    let data = data_directory(&config)?;
-    let store = args.store.open(&data, &config).await?;
+    let place = args.place.of(global).await?;
     let mut output = String::new();
     let mut exit = Exit::Success;
     for id in &args.builds {
-        if let Some(build) = store.stop(id).await.map_err(Failure::fault)? {
-            let _ = writeln!(output, "{id} {}", build.status);
-        } else {
-            tell(format_args!("error: there is no build {id}"));
-            exit = Exit::Invalid;
+        let stopped = place.codebuild("StopBuild", &json!({"id": id})).await;
+        match stopped {
+            Ok(stopped) if args.json => {
+                let _ = writeln!(output, "{}", stopped["build"]);
+            }
+            Ok(stopped) => {
+                let _ = writeln!(output, "{id} {}", text(&stopped["build"], "buildStatus"));
+            }
+            // One that is not there keeps nobody from stopping the others.
+            Err(error) if error.is_not_found() => {
+                tell(format_args!("error: {error}"));
+                exit = Exit::Invalid;
+            }
+            Err(error) => {
+                print(output.as_bytes())?;
+                return Err(error.into());
+            }
         }
     }
     print(output.as_bytes())?;

@@ -4,17 +4,21 @@ use std::io::{self, IsTerminal, Write};
 use std::os::fd::AsFd;
 use std::sync::Arc;
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
+use async_trait::async_trait;
 use executor::protocol::{TerminalInput, WindowSize};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, WriteHalf};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
+use super::place::ShellConnection;
+use crate::api::{Frame, Frames};
 use crate::build::PausedBuild;
 use crate::config;
-use crate::docker::{Engine, Exec, ExecInput, ExecOutput};
+use crate::docker::{Engine, ExecInput, ExecOutput};
 
 /// Most that is read of the keyboard at once, in bytes.
 const PIECE: usize = 16 * 1024;
@@ -30,20 +34,111 @@ pub(super) fn is_there() -> bool {
 /// Gives the terminal to a shell in the place of the paused command, until the shell ends; gives its
 /// exit code. Dropped, the shell is hung up and the terminal is as it was.
 pub(super) async fn run_shell(engine: &Engine, paused: &PausedBuild) -> anyhow::Result<u8> {
-    let kind = config::process_environment("TERM");
     let resized = signal(SignalKind::window_change())?;
-    let mut exec = paused.shell(engine, size(), kind.as_deref()).await?;
+    let mut exec = paused.shell(engine, size(), kind().as_deref()).await?;
     let raw = RawMode::enter().context("cannot use the terminal")?;
-    let ended = pass_on(&mut exec, resized).await;
+    let ended = pass_on(&mut exec.input, &mut exec.output, resized).await;
     drop(raw);
     ended?;
-    let code = exec.exit_code().await?;
-    let code = code.context("the build has ended, and its container with it")?;
+    let code = exec.end.exit_code().await?;
+    let code = code.context(BUILD_ENDED)?;
     Ok(u8::try_from(code).unwrap_or(u8::MAX))
 }
 
+/// The same for a shell that a server has opened at the other end of a connection.
+pub(super) async fn run_remote_shell(connection: ShellConnection) -> anyhow::Result<u8> {
+    let resized = signal(SignalKind::window_change())?;
+    let (reader, mut writer) = tokio::io::split(connection.stream);
+    let mut output = RemoteOutput {
+        frames: Frames::new(reader),
+        end: None,
+    };
+    let raw = RawMode::enter().context("cannot use the terminal")?;
+    let ended = pass_on(&mut writer, &mut output, resized).await;
+    drop(raw);
+    ended?;
+    match output.end {
+        Some(Frame::Ended(code)) => Ok(code),
+        _ => Err(anyhow!(BUILD_ENDED)),
+    }
+}
+
+/// What is said when a shell has no end of its own.
+const BUILD_ENDED: &str = "the build has ended, and its container with it";
+
+/// The kind of terminal, if it is known.
+pub(super) fn kind() -> Option<String> {
+    config::process_environment("TERM")
+}
+
+/// Where the keys go.
+#[async_trait]
+trait Input: Send {
+    async fn write(&mut self, bytes: &[u8]) -> anyhow::Result<()>;
+
+    /// Nothing follows: the shell is hung up.
+    async fn end(&mut self);
+}
+
+/// Where the screen comes from.
+#[async_trait]
+trait Output: Send {
+    /// The next piece; `None` when the shell has ended.
+    async fn next(&mut self) -> anyhow::Result<Option<Vec<u8>>>;
+}
+
+#[async_trait]
+impl Input for ExecInput {
+    async fn write(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
+        Ok(ExecInput::write(self, bytes).await?)
+    }
+
+    async fn end(&mut self) {
+        ExecInput::end(self).await;
+    }
+}
+
+#[async_trait]
+impl Output for ExecOutput {
+    async fn next(&mut self) -> anyhow::Result<Option<Vec<u8>>> {
+        Ok(ExecOutput::next(self).await.transpose()?)
+    }
+}
+
+#[async_trait]
+impl<W: AsyncWrite + Send + Unpin> Input for WriteHalf<W> {
+    async fn write(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
+        self.write_all(bytes).await?;
+        Ok(self.flush().await?)
+    }
+
+    async fn end(&mut self) {
+        // Fails only where the server has gone, which needs no telling.
+        let _ = self.shutdown().await;
+    }
+}
+
+/// What a server sends of a shell, and how it ended.
+struct RemoteOutput<R> {
+    frames: Frames<R>,
+    end: Option<Frame>,
+}
+
+#[async_trait]
+impl<R: AsyncRead + Send + Unpin> Output for RemoteOutput<R> {
+    async fn next(&mut self) -> anyhow::Result<Option<Vec<u8>>> {
+        match self.frames.next().await? {
+            Frame::Output(bytes) => Ok(Some(bytes)),
+            end => {
+                self.end = Some(end);
+                Ok(None)
+            }
+        }
+    }
+}
+
 /// The size of the window; of one that has none, that of old.
-fn size() -> WindowSize {
+pub(super) fn size() -> WindowSize {
     let found = tcgetwinsize(io::stdout()).ok();
     let (rows, columns) = found
         .map(|size| (size.ws_row, size.ws_col))
@@ -54,16 +149,20 @@ fn size() -> WindowSize {
 
 /// Passes everything on until the shell has ended. The two directions do not wait for each other: a
 /// shell that does not read while it writes would wait for ever.
-async fn pass_on(exec: &mut Exec, resized: Signal) -> anyhow::Result<()> {
+async fn pass_on(
+    input: &mut dyn Input,
+    output: &mut dyn Output,
+    resized: Signal,
+) -> anyhow::Result<()> {
     let mut keyboard = Keyboard::start()?;
     let input = async {
-        pass_on_input(&mut keyboard, resized, &mut exec.input).await?;
+        pass_on_input(&mut keyboard, resized, input).await?;
         // The shell is hung up, and its output ends.
-        exec.input.end().await;
+        input.end().await;
         std::future::pending().await
     };
     tokio::select! {
-        ended = pass_on_output(&mut exec.output) => ended,
+        ended = pass_on_output(output) => ended,
         ended = input => ended,
     }
 }
@@ -71,7 +170,7 @@ async fn pass_on(exec: &mut Exec, resized: Signal) -> anyhow::Result<()> {
 async fn pass_on_input(
     keyboard: &mut Keyboard,
     mut resized: Signal,
-    input: &mut ExecInput,
+    input: &mut dyn Input,
 ) -> anyhow::Result<()> {
     loop {
         let message = tokio::select! {
@@ -85,10 +184,10 @@ async fn pass_on_input(
     }
 }
 
-async fn pass_on_output(output: &mut ExecOutput) -> anyhow::Result<()> {
-    while let Some(piece) = output.next().await {
+async fn pass_on_output(output: &mut dyn Output) -> anyhow::Result<()> {
+    while let Some(piece) = output.next().await? {
         let mut screen = io::stdout().lock();
-        screen.write_all(&piece?)?;
+        screen.write_all(&piece)?;
         screen.flush()?;
     }
     Ok(())

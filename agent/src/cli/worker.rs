@@ -28,7 +28,7 @@ pub(super) struct WorkerArgs {
 pub(super) async fn run(args: WorkerArgs, global: &GlobalArgs) -> Result<Exit, Failure> {
     let config = global.config()?;
     let store = args.store.open(&data_directory(&config)?, &config).await?;
-    let tools = global.tools(config).await?;
+    let tools = global.tools_for(config, &store).await?;
     let telling = Telling::new(&tools.config, &store, &tools.aws, &tools.source_credentials);
     let worker = Worker::new(store, tools).map_err(Failure::fault)?;
     let orders = Orders::default();

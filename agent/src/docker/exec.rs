@@ -22,13 +22,20 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// A program in a container.
 #[derive(Debug)]
 pub struct Exec {
-    engine: Engine,
-    id: String,
-    what: String,
     /// Its standard input.
     pub input: ExecInput,
     /// Its standard output and error.
     pub output: ExecOutput,
+    /// How it ends.
+    pub end: ExecEnd,
+}
+
+/// How a program in a container ends.
+#[derive(Debug)]
+pub struct ExecEnd {
+    engine: Engine,
+    id: String,
+    what: String,
 }
 
 /// The input of a program in a container. Dropped, it is at its end.
@@ -80,8 +87,6 @@ impl BuildContainer {
         let started = client.start_exec(&id, None::<StartExecOptions>).await;
         match started.map_err(DockerError::request(format!("start {what}")))? {
             StartExecResults::Attached { output, input } => Ok(Exec {
-                engine: self.engine().clone(),
-                id,
                 input: ExecInput {
                     stream: input,
                     what: what.clone(),
@@ -90,7 +95,11 @@ impl BuildContainer {
                     stream: output,
                     what: what.clone(),
                 },
-                what,
+                end: ExecEnd {
+                    engine: self.engine().clone(),
+                    id,
+                    what,
+                },
             }),
             StartExecResults::Detached => Err(DockerError::Request {
                 operation: format!("start {what}"),
@@ -129,7 +138,7 @@ impl ExecOutput {
     }
 }
 
-impl Exec {
+impl ExecEnd {
     /// The exit code of the program, whose output has ended; `None` if its container is gone.
     pub async fn exit_code(&self) -> Result<Option<i64>, DockerError> {
         let asked = async {

@@ -11,7 +11,7 @@ use bollard::Docker;
 use bollard::errors::Error as ClientError;
 
 pub use container::{BuildContainer, ContainerExit, ContainerName, OwnedContainer};
-pub use exec::{Exec, ExecInput, ExecOutput};
+pub use exec::{Exec, ExecEnd, ExecInput, ExecOutput};
 pub use image::{PullProgress, RegistryLogin, StoredImage};
 pub use layers::{LayerVolume, VolumeProbe};
 pub use server::{DockerServer, ServerError, ServerPlace, ServerSpec};

@@ -59,6 +59,12 @@ pub struct BuildArtifacts {
     /// What the owner of a bucket in another account may do with it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bucket_owner_access: Option<BucketOwnerAccess>,
+    /// SHA-256 of a stored archive.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sha256sum: Option<String>,
+    /// MD5 of a stored archive.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub md5sum: Option<String>,
 }
 
 /// API, `DebugSession`.
@@ -185,6 +191,8 @@ impl BuildRequest {
             encryption_disabled: is_stored.then_some(settings.encryption_disabled),
             artifact_identifier: settings.artifact_identifier.clone(),
             bucket_owner_access: settings.bucket_owner_access,
+            sha256sum: None,
+            md5sum: None,
         }
     }
 }

@@ -51,6 +51,9 @@ pub enum SourceError {
     /// AWS is out of reach.
     #[error("{0}")]
     Aws(String),
+    /// What is stored for the host cannot be had, and not for a reason that the author could mend.
+    #[error("the source credential cannot be had")]
+    Credential(#[source] anyhow::Error),
     /// git, or a file of ours beside it, failed.
     #[error(transparent)]
     Git(git::GitError),

@@ -71,13 +71,24 @@ impl Vault {
     /// Opens the vault with the key in a file. A file that does not exist is made, with a new key,
     /// readable by its owner only.
     pub fn open(path: &Path) -> Result<Self, VaultError> {
+        match fs::read_to_string(path) {
+            Ok(text) => Self::of_key(path, &text),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                Self::of_key(path, &create(path)?)
+            }
+            Err(source) => Err(failed("read", path)(source)),
+        }
+    }
+
+    /// Opens the vault with the key in a file that has to be there.
+    pub fn open_existing(path: &Path) -> Result<Self, VaultError> {
+        let text = fs::read_to_string(path).map_err(failed("read", path))?;
+        Self::of_key(path, &text)
+    }
+
+    fn of_key(path: &Path, text: &str) -> Result<Self, VaultError> {
         let malformed = || VaultError::Malformed {
             path: path.to_owned(),
-        };
-        let text = match fs::read_to_string(path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => create(path)?,
-            Err(source) => return Err(failed("read", path)(source)),
         };
         let metadata = fs::metadata(path).map_err(failed("look at", path))?;
         if metadata.permissions().mode() & 0o077 != 0 {

@@ -67,6 +67,9 @@ pub struct AccessKey {
     pub role: Role,
     /// The guarded overrides that a `start` key may use; an `admin` key may use all.
     pub may_override: BTreeSet<GuardedOverride>,
+    /// Whether its holder may enter builds that are paused, and let them go on; an `admin` key may.
+    #[serde(default)]
+    pub may_attach: bool,
     /// When its time is up, in milliseconds since 1970 UTC.
     pub expires_millis: Option<i64>,
     /// Its secret, sealed.
@@ -84,6 +87,8 @@ pub struct NewKey {
     pub role: Role,
     /// Guarded overrides that it may use.
     pub may_override: BTreeSet<GuardedOverride>,
+    /// Whether its holder may enter paused builds.
+    pub may_attach: bool,
     /// How long it holds; for ever if nothing is said.
     pub valid_for: Option<Duration>,
 }
@@ -160,6 +165,7 @@ pub async fn issue(store: &dyn Store, vault: &Vault, new: NewKey) -> Result<Issu
         name: new.name,
         role: new.role,
         may_override: new.may_override,
+        may_attach: new.may_attach,
         expires_millis: expires.map(Timestamp::as_millisecond),
         secret: vault.seal(&secret_purpose(&id), &secret).map_err(failed)?,
         session_token: sealed_token.transpose().map_err(failed)?,

@@ -27,6 +27,8 @@ use sigv4::{Authorization, Signed};
 pub(super) enum Caller {
     /// Somebody on this machine, where no keys were issued.
     Local,
+    /// A user of this machine who may open the store itself.
+    User(Arc<str>),
     /// The holder of a key.
     Key(Arc<OpenKey>),
 }
@@ -36,6 +38,7 @@ impl Caller {
     pub(super) fn name(&self) -> &str {
         match self {
             Self::Local => "local",
+            Self::User(name) => name,
             Self::Key(open) => &open.key.name,
         }
     }
@@ -43,7 +46,7 @@ impl Caller {
     /// The id of its key.
     pub(super) fn access_key_id(&self) -> Option<&str> {
         match self {
-            Self::Local => None,
+            Self::Local | Self::User(_) => None,
             Self::Key(open) => Some(&open.id),
         }
     }

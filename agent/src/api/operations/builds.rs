@@ -3,11 +3,12 @@
 use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use super::lists::ListInput;
+use super::record::ShownBuild;
 use super::start_build::BuildOutput;
 use super::{Call, arn, input, projects, record};
+use crate::api::auth::Caller;
 use crate::api::error::ApiError;
 use crate::model::{BuildId, ProjectName};
 use crate::store::{Deletion, Kind, Order, StoredBuild};
@@ -25,7 +26,7 @@ pub(super) struct IdInput {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct BatchGetOutput {
-    builds: Vec<Value>,
+    builds: Vec<ShownBuild>,
     builds_not_found: Vec<String>,
 }
 
@@ -144,11 +145,14 @@ pub(super) async fn list_for_project(
     };
     let project: ProjectName = name.parse().map_err(|_| unknown())?;
     let names = [name.to_owned()];
-    if call
-        .store()
-        .resources(Kind::Project, &names)
-        .await?
-        .is_empty()
+    // At the command line, builds are queued without a project as well.
+    let needs_project = !matches!(call.caller, Caller::User(_));
+    if needs_project
+        && call
+            .store()
+            .resources(Kind::Project, &names)
+            .await?
+            .is_empty()
     {
         return Err(unknown());
     }
@@ -179,7 +183,7 @@ pub(super) async fn stored(call: &Call, input: IdInput) -> Result<StoredBuild, A
     found.into_iter().next().ok_or_else(|| unknown(&text))
 }
 
-fn one(input: IdInput) -> Result<(String, BuildId), ApiError> {
+pub(super) fn one(input: IdInput) -> Result<(String, BuildId), ApiError> {
     let text = input::required("id", input.id)?;
     match build_id(&text)? {
         Some(id) => Ok((text, id)),
@@ -187,7 +191,7 @@ fn one(input: IdInput) -> Result<(String, BuildId), ApiError> {
     }
 }
 
-fn unknown(text: &str) -> ApiError {
+pub(super) fn unknown(text: &str) -> ApiError {
     let id = arn::short(text, "build");
     ApiError::not_found(format!("Build {id} does not exist"))
 }

@@ -67,11 +67,13 @@ pub(super) async fn import(call: Call, input: ImportInput) -> Result<ArnOutput, 
         ));
     }
     let name = name_of(server_type);
+    let vault = call.tools.vault.as_ref();
+    let vault = vault.ok_or_else(|| ApiError::invalid("credentials are imported by a server"))?;
     let mut body = json!({
         "serverType": server_type,
         "authType": auth_type,
         "username": input.username,
-        "token": call.tools.vault.seal(&purpose(&name), &token).map_err(ApiError::fault)?,
+        "token": vault.seal(&purpose(&name), &token).map_err(ApiError::fault)?,
     });
     if auth_type == AuthType::SecretsManager {
         // The token is the ARN of a secret, and no secret itself.
@@ -161,8 +163,8 @@ fn name_of(server_type: ServerType) -> String {
     name.as_str().unwrap_or_default().to_lowercase()
 }
 
-/// For what the token is sealed.
-fn purpose(name: &str) -> String {
+/// For what the token of a host is sealed.
+pub(in crate::api) fn purpose(name: &str) -> String {
     format!("source credential {name}")
 }
 

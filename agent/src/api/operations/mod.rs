@@ -3,10 +3,12 @@
 mod arn;
 mod builds;
 mod credentials;
+mod explain;
 mod images;
 mod input;
 mod lists;
 mod logs;
+pub(super) mod paused;
 mod projects;
 mod record;
 mod report_groups;
@@ -24,18 +26,26 @@ use super::Settings;
 use super::auth::{Access, Caller};
 use super::error::{ApiError, Code};
 use super::wire::{Protocol, Service, Target};
+use crate::data_directory::DataDirectory;
+use crate::docker::Engine;
 use crate::logs::KeptLogs;
 use crate::model::json::{self, UnknownMembers};
-use crate::store::{Store, StoreError};
+use crate::store::{Kind, Resource, Store, StoreError};
 use crate::vault::Vault;
+pub(super) use credentials::purpose as credential_purpose;
 
 /// What operations need of the world.
 #[derive(Debug)]
 pub(super) struct Tools {
     pub(super) settings: Settings,
     pub(super) store: Arc<dyn Store>,
-    pub(super) vault: Vault,
+    /// Seals credentials, where this process takes some in.
+    pub(super) vault: Option<Vault>,
     pub(super) logs: KeptLogs,
+    /// Where builds of this machine are.
+    pub(super) data: DataDirectory,
+    /// The engine in which they run, where this process runs some.
+    pub(super) engine: Option<Engine>,
 }
 
 /// One call of an operation.
@@ -119,6 +129,10 @@ const ADMIN: [&str; 22] = [
     "UpdateWebhook",
 ];
 
+/// All operations of CodeBuild.
+#[cfg(test)]
+pub(super) const CODEBUILD: [&[&str]; 3] = [&READ, &START, &ADMIN];
+
 /// Operations of CloudWatch Logs with which the logs of builds are read.
 const LOGS: [&str; 4] = [
     "DescribeLogGroups",
@@ -127,11 +141,23 @@ const LOGS: [&str; 4] = [
     "GetLogEvents",
 ];
 
+/// This program's own operations, for its command line.
+const OWN: [(&str, Access); 4] = [
+    ("AttachBuild", Access::Enter),
+    ("DescribePause", Access::Enter),
+    ("ExplainBuild", Access::Read),
+    ("ResumeBuild", Access::Enter),
+];
+
 /// What an operation needs of its caller; `None` if there is no such operation.
 pub(super) fn access(service: Service, operation: &str) -> Option<Access> {
     match service {
         Service::Logs if LOGS.contains(&operation) => Some(Access::Read),
         Service::Logs => None,
+        Service::Own => OWN
+            .iter()
+            .find(|(known, _)| *known == operation)
+            .map(|(_, access)| *access),
         Service::CodeBuild if READ.contains(&operation) => Some(Access::Read),
         Service::CodeBuild if START.contains(&operation) => Some(Access::Start),
         Service::CodeBuild => ADMIN.contains(&operation).then_some(Access::Admin),
@@ -160,6 +186,9 @@ pub(super) fn resource(input: &Value) -> Option<String> {
 
 /// Carries out an operation that [`access`] knows.
 pub(super) async fn run(call: Call, target: &Target, body: &[u8]) -> Result<Vec<u8>, ApiError> {
+    if target.service == Service::Own {
+        return paused::run(call, &target.operation, body).await;
+    }
     if target.service == Service::Logs {
         // CloudWatch Logs calls it so.
         return logs::run(call, &target.operation, body)
@@ -275,12 +304,39 @@ impl Call {
         protocol.encode(&output)
     }
 
+    /// Changes what is kept by a name: `look` finds it, `changed` makes the new body of the old one. Of
+    /// two who do so at the same time, the second one starts from what the first one has left.
+    async fn change<L: Future<Output = Result<Resource, ApiError>>>(
+        &self,
+        kind: Kind,
+        look: impl Fn() -> L,
+        changed: impl Fn(Value) -> Result<Value, ApiError>,
+    ) -> Result<Resource, ApiError> {
+        loop {
+            let seen = look().await?;
+            let body = changed(seen.body.clone())?;
+            let replaced = self.store().replace_resource(kind, &seen, body).await?;
+            // Whoever loses a turn has lost it to somebody who is through: it cannot go on for ever.
+            if let Some(resource) = replaced {
+                return Ok(resource);
+            }
+        }
+    }
+
     fn store(&self) -> &dyn Store {
         self.tools.store.as_ref()
     }
 
     fn settings(&self) -> &Settings {
         &self.tools.settings
+    }
+
+    fn data(&self) -> &DataDirectory {
+        &self.tools.data
+    }
+
+    pub(super) fn engine(&self) -> Option<&Engine> {
+        self.tools.engine.as_ref()
     }
 }
 
@@ -302,7 +358,7 @@ mod tests {
 
     #[test]
     fn every_operation_of_the_service_is_known_once() {
-        let mut all = [&READ[..], &START, &ADMIN].concat();
+        let mut all = CODEBUILD.concat();
         all.sort_unstable();
         all.dedup();
         assert_eq!(all.len(), 59);

@@ -71,29 +71,32 @@ pub(super) async fn update(call: Call, input: Value) -> Result<ProjectOutput, Ap
     let given = of(input);
     let name = given.get("name").and_then(Value::as_str);
     let name = arn::short(input::required("name", name)?, "project").to_owned();
-    let stored = stored(&call, &name).await?;
-    let mut members = of(stored.body);
-    for (member, value) in given {
-        if !value.is_null() && member != "name" && !OUTPUT_ONLY.contains(&member.as_str()) {
-            members.insert(member, value);
+    let updated = change(&call, &name, |stored| {
+        let mut members = of(stored);
+        for (member, value) in &given {
+            if !value.is_null() && member != "name" && !OUTPUT_ONLY.contains(&member.as_str()) {
+                members.insert(member.clone(), value.clone());
+            }
         }
-    }
-    if members.get("concurrentBuildLimit") == Some(&json!(-1)) {
-        members.remove("concurrentBuildLimit");
-    }
-    let project = check(&call, members.clone())?;
-    let body = body(&project, &members)?;
-    let updated = call
-        .store()
-        .update_resource(Kind::Project, &name, body)
-        .await;
-    match updated {
-        Ok(resource) => Ok(ProjectOutput {
-            project: shown(call.settings(), resource),
-        }),
-        Err(StoreError::NotFound { .. }) => Err(unknown(&call, &name)),
-        Err(error) => Err(error.into()),
-    }
+        if members.get("concurrentBuildLimit") == Some(&json!(-1)) {
+            members.remove("concurrentBuildLimit");
+        }
+        let project = check(&call, members.clone())?;
+        body(&project, &members)
+    });
+    Ok(ProjectOutput {
+        project: shown(call.settings(), updated.await?),
+    })
+}
+
+/// Changes what is stored of a project.
+async fn change(
+    call: &Call,
+    name: &str,
+    changed: impl Fn(Value) -> Result<Value, ApiError>,
+) -> Result<Resource, ApiError> {
+    let look = || stored(call, name);
+    call.change(Kind::Project, look, changed).await
 }
 
 #[derive(Debug, Deserialize)]
@@ -179,12 +182,12 @@ pub(super) async fn invalidate_cache(
     input: ProjectNameInput,
 ) -> Result<Empty, ApiError> {
     let name = input::required("projectName", input.project_name)?;
-    let mut resource = stored(&call, arn::short(&name, "project")).await?;
-    let generation = resource.body.get(CACHE_GENERATION).and_then(Value::as_u64);
-    resource.body[CACHE_GENERATION] = (generation.unwrap_or_default() + 1).into();
-    call.store()
-        .update_resource(Kind::Project, &resource.name, resource.body)
-        .await?;
+    change(&call, arn::short(&name, "project"), |mut project| {
+        let generation = project.get(CACHE_GENERATION).and_then(Value::as_u64);
+        project[CACHE_GENERATION] = generation.unwrap_or_default().saturating_add(1).into();
+        Ok(project)
+    })
+    .await?;
     Ok(Empty {})
 }
 

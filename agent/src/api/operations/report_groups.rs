@@ -71,20 +71,19 @@ pub(super) struct UpdateInput {
 /// Changes a group.
 pub(super) async fn update(call: Call, input: UpdateInput) -> Result<GroupOutput, ApiError> {
     let arn = input::required("arn", input.arn)?;
-    let mut group = stored(&call, &arn).await?;
-    if let Some(export_config) = input.export_config {
-        check_export(&export_config)?;
-        group.body["exportConfig"] = export_config;
-    }
-    if let Some(tags) = input.tags {
-        group.body["tags"] = json!(tags);
-    }
-    let store = call.store();
-    let updated = store
-        .update_resource(Kind::ReportGroup, &group.name, group.body)
-        .await?;
+    input.export_config.as_ref().map(check_export).transpose()?;
+    let look = || stored(&call, &arn);
+    let updated = call.change(Kind::ReportGroup, look, |mut group| {
+        if let Some(export_config) = &input.export_config {
+            group["exportConfig"] = export_config.clone();
+        }
+        if let Some(tags) = &input.tags {
+            group["tags"] = json!(tags);
+        }
+        Ok(group)
+    });
     Ok(GroupOutput {
-        report_group: shown(&call, updated),
+        report_group: shown(&call, updated.await?),
     })
 }
 

@@ -5,9 +5,10 @@ use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 use super::builds::{self, IdInput};
+use super::record::ShownBuild;
 use super::{Call, arn, input, projects, record};
 use crate::api::Settings;
-use crate::api::auth::check_overrides;
+use crate::api::auth::{Caller, check_overrides};
 use crate::api::error::{ApiError, Code};
 use crate::model::json::UnknownMembers;
 use crate::model::{BuildId, BuildRequest, LogsConfig, Overrides, Start, hex};
@@ -18,7 +19,7 @@ const TOKEN_LENGTH: usize = 64;
 
 #[derive(Debug, Serialize)]
 pub(super) struct BuildOutput {
-    pub(super) build: Value,
+    pub(super) build: ShownBuild,
 }
 
 /// Starts a build of a project.
@@ -119,7 +120,11 @@ async fn submit(
     let build = NewBuild {
         request,
         priority: 0,
-        at_limit: AtLimit::Reject,
+        at_limit: match call.caller {
+            // At the command line, the build that is one too many waits.
+            Caller::User(_) => AtLimit::Queue,
+            _ => AtLimit::Reject,
+        },
     };
     match call.store().submit(build, token).await {
         Ok(submission) => Ok(BuildOutput {

@@ -7,7 +7,7 @@
 pub(super) mod cbor;
 
 use axum::body::Body;
-use axum::http::header::{CONTENT_TYPE, HeaderValue};
+use axum::http::header::{CONNECTION, CONTENT_TYPE, HeaderValue, UPGRADE};
 use axum::http::request::Parts;
 use axum::http::{Method, Response, StatusCode};
 use serde::Serialize;
@@ -16,6 +16,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::error::{ApiError, Code};
+use super::shell;
 
 /// How input and output are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,24 +34,36 @@ pub(super) enum Service {
     CodeBuild,
     /// Amazon CloudWatch Logs, as far as clients read the logs of builds.
     Logs,
+    /// What this program's command line asks for besides.
+    Own,
 }
 
 impl Service {
-    const ALL: [Self; 2] = [Self::CodeBuild, Self::Logs];
+    const ALL: [Self; 3] = [Self::CodeBuild, Self::Logs, Self::Own];
 
     /// The name in targets and paths.
     fn target(self) -> &'static str {
         match self {
             Self::CodeBuild => "CodeBuild_20161006",
             Self::Logs => "Logs_20140328",
+            Self::Own => "BuildspecAgent_20261101",
         }
     }
 
-    /// The name in the scope of a signature, and before actions.
+    /// The name in the scope of a signature.
     pub(super) fn signing_name(self) -> &'static str {
+        match self {
+            Self::CodeBuild | Self::Own => "codebuild",
+            Self::Logs => "logs",
+        }
+    }
+
+    /// What stands before the operation in the name of an action.
+    pub(super) fn action_prefix(self) -> &'static str {
         match self {
             Self::CodeBuild => "codebuild",
             Self::Logs => "logs",
+            Self::Own => "buildspec-agent",
         }
     }
 
@@ -59,6 +72,7 @@ impl Service {
         match self {
             Self::CodeBuild => "com.amazonaws.codebuild",
             Self::Logs => "com.amazonaws.cloudwatchlogs",
+            Self::Own => "buildspec-agent",
         }
     }
 }
@@ -91,9 +105,16 @@ impl Target {
             let (_, service) = before.rsplit_once("/service/")?;
             return Self::new(Protocol::Cbor, service, operation);
         }
-        let target = std::str::from_utf8(header("x-amz-target")?).ok()?;
-        let (service, operation) = target.split_once('.')?;
-        Self::new(Protocol::Json, service, operation)
+        Self::named(
+            Protocol::Json,
+            std::str::from_utf8(header("x-amz-target")?).ok()?,
+        )
+    }
+
+    /// The target with a name as it stands in the header, such as `CodeBuild_20161006.StartBuild`.
+    pub(super) fn named(protocol: Protocol, name: &str) -> Option<Self> {
+        let (service, operation) = name.split_once('.')?;
+        Self::new(protocol, service, operation)
     }
 
     fn new(protocol: Protocol, service: &str, operation: &str) -> Option<Self> {
@@ -156,6 +177,16 @@ impl Protocol {
     /// The answer to an operation that was carried out.
     pub(super) fn answer(self, request_id: Uuid, body: Vec<u8>) -> Response<Body> {
         self.respond(StatusCode::OK, request_id, body)
+    }
+
+    /// The answer after which the connection is a shell's.
+    pub(super) fn upgrade(self, request_id: Uuid) -> Response<Body> {
+        let mut response = self.respond(StatusCode::SWITCHING_PROTOCOLS, request_id, Vec::new());
+        let headers = response.headers_mut();
+        headers.remove(CONTENT_TYPE);
+        headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+        headers.insert(UPGRADE, HeaderValue::from_static(shell::PROTOCOL));
+        response
     }
 
     /// The answer to one that was not. Its body is all that every client reads; it is never empty.

@@ -1,4 +1,6 @@
-//! The arguments that say what a build is: shared by `run` and `plan`.
+//! The arguments that say what a build is: shared by `run`, `plan` and `submit`.
+
+mod start_build;
 
 use std::fs;
 use std::io;
@@ -115,7 +117,7 @@ impl BuildArgs {
             overrides: &overrides,
             id: BuildId::new(name),
             build_number: 1,
-            initiator: initiator(),
+            initiator: user_name(),
             region: config.region.clone(),
             account: config.account.clone(),
             directory,
@@ -365,7 +367,8 @@ fn variable(text: &str) -> anyhow::Result<Option<EnvironmentVariable>> {
     }))
 }
 
-fn initiator() -> String {
+/// Who carries out the command.
+pub(super) fn user_name() -> String {
     User::from_uid(Uid::current())
         .ok()
         .flatten()
