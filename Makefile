@@ -7,7 +7,7 @@ ARTIFACTS ?= artifacts
 IMAGES ?= base docker standard python node java go musl
 
 .DEFAULT_GOAL := help
-.PHONY: help engine setup images images-test build run test conformance outage snapshots bench chaos lint fmt ci clean
+.PHONY: help engine setup images images-test build run test conformance outage snapshots bench chaos fuzz-api lint fmt ci clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -20,6 +20,7 @@ setup: engine ## Provide what tests need besides: the image with Docker, clients
 	@runtime-images/build.sh docker
 	@tests/setup-postgres.sh
 	@tests/setup-python.sh
+	@tests/setup-aws-cli.sh
 	@tests/setup-servers.sh
 	@tests/setup-registry.sh
 
@@ -58,6 +59,9 @@ bench: setup build ## Measure the cost of a build against plain Docker, as one t
 
 chaos: setup build ## Let everything go wrong for a fleet for ten minutes (as root); SEED=... repeats a plan
 	$(CARGO) run --release --locked --package tests --bin chaos -- $(SEED)
+
+fuzz-api: build ## Send a million malformed requests to a server, or COUNT=... of them
+	$(CARGO) run --release --locked --package tests --bin hammer -- $(COUNT)
 
 lint: ## Check formatting, lints and documentation
 	$(CARGO) fmt --all --check

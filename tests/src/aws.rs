@@ -20,13 +20,23 @@ pub const KEYS: (&str, &str) = ("testing", "testing-secret");
 
 /// A program of the tests' Python environment.
 pub fn python_program(name: &str) -> PathBuf {
-    // The same place that setup-python.sh chooses.
+    provided(&format!("venv/bin/{name}"))
+}
+
+/// Version 2 of the AWS CLI; version 1 is in the Python environment.
+pub fn cli_v2() -> PathBuf {
+    provided("aws-v2")
+}
+
+/// What `make setup` has put into the cache directory.
+fn provided(path: &str) -> PathBuf {
+    // The same place that the scripts choose.
     let variable = |name: &str| std::env::var_os(name).map(PathBuf::from);
     let cache = variable("XDG_CACHE_HOME").or_else(|| Some(variable("HOME")?.join(".cache")));
     let program = cache
         .expect("XDG_CACHE_HOME or HOME is set")
-        .join("buildspec-agent/venv/bin")
-        .join(name);
+        .join("buildspec-agent")
+        .join(path);
     assert!(
         program.exists(),
         "{} is missing; run `make setup`",

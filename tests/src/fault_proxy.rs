@@ -31,6 +31,8 @@ pub enum Fault {
     CutRequest(u64),
     /// The service does its work, and the connection ends after this many bytes of its answer's body.
     CutAnswer(u64),
+    /// The service does its work, and the connection ends before anything of its answer has come.
+    LoseAnswer,
     /// The request's body is read at most this many bytes at a time, 50 times a second.
     Slow(usize),
 }
@@ -238,9 +240,14 @@ fn serve(client: &TcpStream, service: &str, shared: &Shared) -> io::Result<()> {
             answer(client, status, text)
         }
         Some(Fault::CutRequest(bytes)) => body.pass_on(&mut io::sink(), bytes, None),
-        Some(Fault::CutAnswer(bytes)) => forward(client, &head, body, service, (bytes, None)),
-        Some(Fault::Slow(piece)) => forward(client, &head, body, service, (u64::MAX, Some(piece))),
-        None => forward(client, &head, body, service, (u64::MAX, None)),
+        Some(Fault::LoseAnswer) => forward(&mut io::sink(), &head, body, service, (u64::MAX, None)),
+        Some(Fault::CutAnswer(bytes)) => {
+            forward(&mut &*client, &head, body, service, (bytes, None))
+        }
+        Some(Fault::Slow(piece)) => {
+            forward(&mut &*client, &head, body, service, (u64::MAX, Some(piece)))
+        }
+        None => forward(&mut &*client, &head, body, service, (u64::MAX, None)),
     }
 }
 
@@ -270,7 +277,7 @@ fn answer(mut client: &TcpStream, status: u16, text: &str) -> io::Result<()> {
 
 /// Asks the service, with a limit on the bytes of the answer's body and on those of the request passed on at a time.
 fn forward(
-    mut client: &TcpStream,
+    client: &mut impl Write,
     head: &str,
     mut body: Body<'_>,
     service: &str,
@@ -288,7 +295,7 @@ fn forward(
     let (head, begun) = read_head(&upstream)?;
     client.write_all(head.as_bytes())?;
     let mut answer = begun.as_slice().chain(&upstream).take(limit);
-    io::copy(&mut answer, &mut client).map(drop)
+    io::copy(&mut answer, client).map(drop)
 }
 
 /// Reads up to the end of the head: the head, and what came after it.

@@ -7,13 +7,25 @@ use std::thread;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::{Project, aws};
+use serde_json::{Value, json};
+
+use crate::{Project, aws, http};
 
 /// A server with its data in a project's directory, ended with this value.
 #[derive(Debug)]
 pub struct Server {
     child: Child,
     url: String,
+}
+
+/// The versions of the AWS CLI. The second one may be too old for the variables of endpoints, so that it
+/// gets the flag.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CliVersion {
+    /// Of the `PyPI`.
+    V1,
+    /// Of Debian, or of AWS.
+    V2,
 }
 
 impl Server {
@@ -57,21 +69,79 @@ impl Server {
         command
     }
 
+    /// A version of the AWS CLI that is led to this server.
+    pub fn cli(&self, version: CliVersion) -> Command {
+        match version {
+            CliVersion::V1 => self.client("aws"),
+            CliVersion::V2 => {
+                let mut command = Command::new(aws::cli_v2());
+                command
+                    .envs(aws::environment("http://127.0.0.1:1"))
+                    .args(["--endpoint-url", &self.url]);
+                command
+            }
+        }
+    }
+
     /// What a client prints; it has to succeed.
     pub fn run(&self, program: &str, arguments: &[&str]) -> String {
-        let output = self
-            .client(program)
+        Self::must(self.client(program), arguments)
+    }
+
+    /// What a command prints with these arguments; it has to succeed.
+    pub fn must(mut program: Command, arguments: &[&str]) -> String {
+        let output = program
             .args(arguments)
             .output()
             .expect("a program that exists starts");
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         assert!(
             output.status.success(),
-            "{program} {arguments:?}:\n{}\n{}",
+            "{program:?}:\n{}\n{}",
             text(&output.stdout),
             text(&output.stderr)
         );
         text(&output.stdout)
+    }
+
+    /// Makes a project of which no further build is taken: one waits, and more it may not have.
+    pub fn make_busy_project(&self, name: &str) {
+        let project = json!({
+            "name": name,
+            "source": {"type": "NO_SOURCE", "buildspec": "version: 0.2\nphases: {build: {commands: [true]}}"},
+            "artifacts": {"type": "NO_ARTIFACTS"},
+            "environment": {"type": "LINUX_CONTAINER", "image": "a:1", "computeType": "BUILD_GENERAL1_SMALL"},
+            "serviceRole": "arn:aws:iam::000000000000:role/build",
+            "concurrentBuildLimit": 1,
+        });
+        self.call("CreateProject", &project);
+        self.call("StartBuild", &json!({"projectName": name}));
+    }
+
+    /// Calls an operation without a signature; it has to be carried out.
+    pub fn call(&self, operation: &str, input: &Value) -> Value {
+        let target = format!("CodeBuild_20161006.{operation}");
+        let headers = [("X-Amz-Target", target.as_str())];
+        let body = input.to_string();
+        let answer = http::request(self.address(), "POST", "/", &headers, body.as_bytes());
+        let answer = answer.unwrap_or_else(|error| panic!("{operation}: {error}"));
+        assert_eq!(answer.status, 200, "{operation}: {}", answer.text());
+        serde_json::from_slice(&answer.body).unwrap_or_default()
+    }
+
+    /// Its memory, in KiB.
+    pub fn resident_kib(&self) -> u64 {
+        let path = format!("/proc/{}/status", self.child.id());
+        let status = std::fs::read_to_string(path).expect("it runs");
+        let line = status.lines().find(|line| line.starts_with("VmRSS:"));
+        let digits = line.and_then(|line| line.split_whitespace().nth(1));
+        digits.and_then(|digits| digits.parse().ok()).unwrap_or(0)
+    }
+
+    /// How many files it has open, connections included.
+    pub fn open_files(&self) -> usize {
+        let path = format!("/proc/{}/fd", self.child.id());
+        std::fs::read_dir(path).expect("it runs").count()
     }
 
     /// Tells it to end, and waits. Tells whether it ended well.

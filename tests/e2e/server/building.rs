@@ -1,31 +1,27 @@
 //! Builds that are started through the API, and really run.
 
-use std::fs;
-use std::process::Command;
-
 use serde_json::{Value, json};
+use std::fs;
 use tests::{Project, Server};
 
-use super::{aws, project_json};
-
-/// The client of this program, led to a server.
-fn remote(project: &Project, server: &Server, arguments: &[&str]) -> Command {
-    let mut command = project.agent(&[&["remote", "--endpoint", server.url()], arguments].concat());
-    command.env_remove("AWS_ACCESS_KEY_ID");
-    command
-}
+use super::{at, aws, project_json};
 
 /// A server with a project that builds with this buildspec.
-fn server_with(project: &Project, buildspec: &str) -> Server {
+pub(super) fn server_with(project: &Project, buildspec: &str) -> Server {
     let server = Server::start(project, &[]);
+    create_project(project, &server, buildspec);
+    server
+}
+
+/// Makes that project.
+pub(super) fn create_project(project: &Project, server: &Server, buildspec: &str) {
     let mut input = project_json();
     input["source"]["buildspec"] = buildspec.into();
     input["environment"]["image"] = tests::engine::test_image().into();
     let path = project.root().join("project.json");
     fs::write(&path, input.to_string()).expect("one's own directory");
     let input = format!("file://{}", path.display());
-    aws(&server, &["create-project", "--cli-input-json", &input]);
-    server
+    aws(server, &["create-project", "--cli-input-json", &input]);
 }
 
 #[test]
@@ -33,10 +29,17 @@ fn a_build_is_run_and_followed_to_its_end() {
     let project = Project::empty();
     let buildspec = "version: 0.2\nphases:\n  build:\n    commands:\n      - echo hello $STAGE\n";
     let server = server_with(&project, buildspec);
-    let output = remote(
+    let output = at(
         &project,
         &server,
-        &["submit", "demo", "--env", "STAGE=test", "--wait"],
+        &[
+            "submit",
+            "--project",
+            "demo",
+            "--env",
+            "STAGE=test",
+            "--wait",
+        ],
     )
     .output()
     .expect("the program starts");
@@ -87,13 +90,17 @@ fn the_exit_code_tells_the_outcome() {
     let project = Project::empty();
     let buildspec = "version: 0.2\nphases:\n  build:\n    commands:\n      - exit 7\n";
     let server = server_with(&project, buildspec);
-    let failed = remote(&project, &server, &["submit", "demo", "--wait"])
-        .output()
-        .expect("the program starts");
+    let failed = at(
+        &project,
+        &server,
+        &["submit", "--project", "demo", "--wait"],
+    )
+    .output()
+    .expect("the program starts");
     assert_eq!(failed.status.code(), Some(1));
     let said = String::from_utf8_lossy(&failed.stderr).into_owned();
     assert!(said.contains("FAILED"), "{said}");
-    let unknown = remote(&project, &server, &["submit", "nope"])
+    let unknown = at(&project, &server, &["submit", "--project", "nope"])
         .output()
         .expect("the program starts");
     assert_eq!(unknown.status.code(), Some(2));
@@ -109,8 +116,7 @@ fn a_running_build_is_stopped_through_the_api() {
     let server = server_with(&project, buildspec);
     let started = aws(&server, &["start-build", "--project-name", "demo"]);
     let id = started["build"]["id"].as_str().expect("an id").to_owned();
-    let mut following =
-        tests::Running::start(remote(&project, &server, &["logs", "--follow", &id]));
+    let mut following = tests::Running::start(at(&project, &server, &["logs", "--follow", &id]));
     following.wait_for("begun");
     aws(&server, &["stop-build", "--id", &id]);
     assert_eq!(following.finish().exit_code, Some(5), "stopped");
@@ -118,4 +124,23 @@ fn a_running_build_is_stopped_through_the_api() {
     assert_eq!(build["buildStatus"], "STOPPED");
     let none = json!(null);
     assert_ne!(build["endTime"], none);
+}
+
+#[test]
+fn version_2_of_the_aws_cli_tails_the_log_of_a_build_that_runs() {
+    let project = Project::empty();
+    let buildspec =
+        "version: 0.2\nphases:\n  build:\n    commands:\n      - echo be''gun; sleep 600\n";
+    let server = server_with(&project, buildspec);
+    let started = aws(&server, &["start-build", "--project-name", "demo"]);
+    let id = started["build"]["id"].as_str().expect("an id").to_owned();
+    let mut tail = server.cli(tests::CliVersion::V2);
+    tail.args(["logs", "tail", "--follow", "/aws/codebuild/demo"]);
+    let mut tail = tests::Running::start(tail);
+    tail.wait_for("begun");
+    aws(&server, &["stop-build", "--id", &id]);
+    // What comes after it has begun to follow is shown as well.
+    tail.wait_for("Phase complete: BUILD State: STOPPED");
+    tail.signal(nix::sys::signal::Signal::SIGINT);
+    tail.finish();
 }

@@ -1,4 +1,5 @@
-"""Sends every member of StartBuild that botocore knows: each comes back in the build, or is refused by its name."""
+"""Sends every member of StartBuild that botocore knows, at every depth: each comes back in the build, or is refused by
+its name."""
 
 import boto3
 
@@ -10,8 +11,41 @@ client.create_project(
     environment={"type": "LINUX_CONTAINER", "image": "a:1", "computeType": "BUILD_GENERAL1_SMALL"},
     serviceRole="arn:aws:iam::000000000000:role/build",
 )
-SECONDARY = {"type": "GITHUB", "location": "https://github.com/o/s.git", "sourceIdentifier": "s"}
-BUCKET = {"type": "S3", "location": "bucket", "name": "n", "packaging": "ZIP", "artifactIdentifier": "i"}
+AUTH = {"type": "SECRETS_MANAGER", "resource": "arn:aws:secretsmanager:r:1:secret:s"}
+SECONDARY = {
+    "type": "GITHUB",
+    "location": "https://github.com/o/s.git",
+    "gitCloneDepth": 1,
+    "gitSubmodulesConfig": {"fetchSubmodules": True},
+    "buildspec": "ci.yml",
+    "auth": AUTH,
+    "reportBuildStatus": True,
+    "buildStatusConfig": {"context": "c", "targetUrl": "u"},
+    "insecureSsl": True,
+    "sourceIdentifier": "s",
+}
+BUCKET = {
+    "type": "S3",
+    "location": "bucket",
+    "path": "p",
+    "namespaceType": "NONE",
+    "name": "n",
+    "packaging": "ZIP",
+    "overrideArtifactName": True,
+    "encryptionDisabled": True,
+    "bucketOwnerAccess": "FULL",
+}
+# What of that is shown of the artifacts of a build.
+STORED = {
+    "location": "arn:aws:s3:::bucket/p/n",
+    "overrideArtifactName": True,
+    "encryptionDisabled": True,
+    "bucketOwnerAccess": "FULL",
+}
+LOGS = {
+    "cloudWatchLogs": {"status": "ENABLED", "groupName": "g", "streamName": "s"},
+    "s3Logs": {"status": "ENABLED", "location": "b/p", "encryptionDisabled": True, "bucketOwnerAccess": "FULL"},
+}
 
 # Member: what is sent, and where in the build it comes back. With the members that it needs beside it.
 MEMBERS = {
@@ -19,7 +53,7 @@ MEMBERS = {
     "sourceVersion": ("main", "sourceVersion"),
     "sourceTypeOverride": ("GITHUB_ENTERPRISE", "source.type"),
     "sourceLocationOverride": ("https://github.com/o/x.git", "source.location"),
-    "sourceAuthOverride": ({"type": "SECRETS_MANAGER", "resource": "arn:aws:secretsmanager:r:1:secret:s"}, "source.auth"),
+    "sourceAuthOverride": (AUTH, "source.auth"),
     "gitCloneDepthOverride": (1, "source.gitCloneDepth"),
     "gitSubmodulesConfigOverride": ({"fetchSubmodules": True}, "source.gitSubmodulesConfig"),
     "buildspecOverride": ("version: 0.2\nphases: {}", "source.buildspec"),
@@ -28,8 +62,8 @@ MEMBERS = {
     "buildStatusConfigOverride": ({"context": "c", "targetUrl": "u"}, "source.buildStatusConfig"),
     "secondarySourcesOverride": ([SECONDARY], "secondarySources"),
     "secondarySourcesVersionOverride": ([{"sourceIdentifier": "s", "sourceVersion": "v"}], "secondarySourceVersions"),
-    "artifactsOverride": ({"type": "S3", "location": "bucket", "name": "n"}, None),
-    "secondaryArtifactsOverride": ([BUCKET], None),
+    "artifactsOverride": (BUCKET, "artifacts"),
+    "secondaryArtifactsOverride": ([{**BUCKET, "artifactIdentifier": "i"}], "secondaryArtifacts"),
     "environmentVariablesOverride": ([{"name": "A", "value": "1", "type": "PLAINTEXT"}], "environment.environmentVariables"),
     "environmentTypeOverride": ("ARM_CONTAINER", "environment.type"),
     "imageOverride": ("b:2", "environment.image"),
@@ -40,8 +74,8 @@ MEMBERS = {
     "imagePullCredentialsTypeOverride": ("SERVICE_ROLE", "environment.imagePullCredentialsType"),
     "fleetOverride": ({"fleetArn": "arn:aws:codebuild:r:1:fleet/f:1"}, "environment.fleet"),
     "hostKernelOverride": ("LINUX_KERNEL_6", "environment.hostKernel"),
-    "cacheOverride": ({"type": "S3", "location": "bucket/prefix"}, "cache"),
-    "logsConfigOverride": ({"cloudWatchLogs": {"status": "DISABLED"}}, "logs.cloudWatchLogs.status"),
+    "cacheOverride": ({"type": "LOCAL", "modes": ["LOCAL_CUSTOM_CACHE"], "location": "b/p", "cacheNamespace": "n"}, "cache"),
+    "logsConfigOverride": (LOGS, "logs"),
     "serviceRoleOverride": ("arn:aws:iam::1:role/r", "serviceRole"),
     "encryptionKeyOverride": ("alias/k", "encryptionKey"),
     "timeoutInMinutesOverride": (7, "timeoutInMinutes"),
@@ -52,8 +86,42 @@ MEMBERS = {
 }
 BESIDE = {"secondarySourcesVersionOverride": "secondarySourcesOverride", "registryCredentialOverride": "imagePullCredentialsTypeOverride"}
 
-known = client.meta.service_model.operation_model("StartBuild").input_shape.members
-assert set(known) == set(MEMBERS), set(known) ^ set(MEMBERS)
+# What the build shows instead of what was sent.
+SHOWN = {
+    "artifactsOverride": STORED,
+    "secondaryArtifactsOverride": [{**STORED, "artifactIdentifier": "i"}],
+}
+
+
+def covered(shape, sent, path):
+    """Every member of the model is sent, at every depth."""
+    if shape.type_name == "structure":
+        # Identifiers of secondary ones, in primary ones.
+        missing = set(shape.members) - set(sent) - {"sourceIdentifier", "artifactIdentifier"}
+        assert not missing, f"{path} leaves out {missing}"
+        for name, value in sent.items():
+            covered(shape.members[name], value, f"{path}.{name}")
+    elif shape.type_name == "list":
+        for value in sent:
+            covered(shape.member, value, path)
+
+
+def compare(sent, found, path):
+    if isinstance(sent, dict):
+        for name, value in sent.items():
+            assert name in found, f"{path}.{name} does not come back"
+            compare(value, found[name], f"{path}.{name}")
+    elif isinstance(sent, list):
+        assert len(sent) == len(found), path
+        for place, (one, other) in enumerate(zip(sent, found)):
+            compare(one, other, f"{path}[{place}]")
+    else:
+        assert sent == found, f"{path}: {found!r} instead of {sent!r}"
+
+
+shape = client.meta.service_model.operation_model("StartBuild").input_shape
+covered(shape, {member: value for member, (value, _) in MEMBERS.items()}, "StartBuild")
+assert set(shape.members) == set(MEMBERS), set(shape.members) ^ set(MEMBERS)
 honoured, refused = [], []
 for member, (value, path) in MEMBERS.items():
     arguments = {"projectName": "demo", member: value}
@@ -71,6 +139,5 @@ for member, (value, path) in MEMBERS.items():
         found = build
         for part in path.split("."):
             found = found[part]
-        expected = value["cloudWatchLogs"]["status"] if member == "logsConfigOverride" else value
-        assert found == expected, f"{member}: {found!r} instead of {expected!r}"
+        compare(SHOWN.get(member, value), found, member)
 print(f"{len(honoured)} honoured; refused by name: {' '.join(refused)}")

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection};
 use tests::postgres::{Durability, Postgres};
+use tests::{Project, Server};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
@@ -56,10 +57,12 @@ impl Served {
             is_local: true,
             allows_privileged_mode: false,
             logs_to_aws: false,
+            patience: Duration::from_secs(30),
         };
         let store = store::open(store).await.expect("the store opens");
         let vault = Vault::open(&directory.join("vault.key")).expect("one's own file");
-        let endpoint = Endpoint::new(settings, store, vault, &data).expect("one's own directory");
+        let endpoint =
+            Endpoint::new(settings, store, vault, &data, None).expect("one's own directory");
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("a listener knows its port");
         let mut tasks = JoinSet::new();
@@ -67,14 +70,7 @@ impl Served {
             api::serve(listener, None, endpoint, &CancellationToken::new()).await;
         });
         let served = Self { address, tasks };
-        let project = json!({
-            "name": "demo",
-            "source": {"type": "NO_SOURCE", "buildspec": "version: 0.2\nphases: {build: {commands: [true]}}"},
-            "artifacts": {"type": "NO_ARTIFACTS"},
-            "environment": {"type": "LINUX_CONTAINER", "image": "a:1", "computeType": "BUILD_GENERAL1_SMALL"},
-            "serviceRole": "arn:aws:iam::123456789012:role/build",
-        });
-        served.client().await.call("CreateProject", &project).await;
+        served.client().await.call("CreateProject", &demo()).await;
         served
     }
 
@@ -97,6 +93,11 @@ struct Client(TcpStream);
 
 impl Client {
     async fn call(&mut self, operation: &str, input: &Value) -> Value {
+        serde_json::from_slice(&self.answer(operation, input).await).expect("JSON")
+    }
+
+    /// The body of an answer: what the client makes of it is not the server's time.
+    async fn answer(&mut self, operation: &str, input: &Value) -> Vec<u8> {
         let body = input.to_string();
         let request = format!(
             "POST / HTTP/1.1\r\nHost: localhost\r\nX-Amz-Target: CodeBuild_20161006.{operation}\r\nContent-Length: {}\r\n\r\n{body}",
@@ -116,7 +117,7 @@ impl Client {
                     "{}",
                     String::from_utf8_lossy(&answer)
                 );
-                return serde_json::from_slice(body).expect("JSON");
+                return body.to_vec();
             }
         }
     }
@@ -207,6 +208,55 @@ pub(crate) fn start_builds() -> Row {
     })
 }
 
+/// What a server holds after many requests, against what it held after some.
+pub(crate) fn memory() -> Row {
+    let project = Project::empty();
+    let server = Server::start(&project, &["--no-worker"]);
+    server.call("CreateProject", &demo());
+    let rounds = async |client: &mut Client, count: usize| {
+        for _ in 0..count {
+            let started = client
+                .call("StartBuild", &json!({"projectName": "demo"}))
+                .await;
+            let id = &started["build"]["id"];
+            client.call("BatchGetBuilds", &json!({"ids": [id]})).await;
+            client.call("ListBuilds", &json!({})).await;
+            client.call("StopBuild", &json!({"id": id})).await;
+        }
+    };
+    let (some, many) = runtime().block_on(async {
+        let stream = TcpStream::connect(server.address()).await;
+        let mut client = Client(stream.expect("the server listens"));
+        rounds(&mut client, 500).await;
+        let some = server.resident_kib();
+        rounds(&mut client, 4500).await;
+        (some, server.resident_kib())
+    });
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "memory of this size fits a double"
+    )]
+    let ratio = many as f64 / some as f64;
+    Row {
+        what: "memory of a server, 20,000 requests to 2,000".to_owned(),
+        agent: format!("{} MiB", many / 1024),
+        peer: format!("{} MiB", some / 1024),
+        ratio,
+        promised: "at most 1.1",
+    }
+}
+
+/// A project that needs nothing of the world.
+fn demo() -> Value {
+    json!({
+        "name": "demo",
+        "source": {"type": "NO_SOURCE", "buildspec": "version: 0.2\nphases: {build: {commands: [true]}}"},
+        "artifacts": {"type": "NO_ARTIFACTS"},
+        "environment": {"type": "LINUX_CONTAINER", "image": "a:1", "computeType": "BUILD_GENERAL1_SMALL"},
+        "serviceRole": "arn:aws:iam::123456789012:role/build",
+    })
+}
+
 /// Looking 100 builds up among many.
 pub(crate) fn batch_get() -> Row {
     let directory = tempfile::tempdir().expect("a temporary directory");
@@ -230,8 +280,9 @@ pub(crate) fn batch_get() -> Row {
         let mut times = Vec::new();
         for _ in 0..LOOKS {
             let start = Instant::now();
-            let found = client.call("BatchGetBuilds", &input).await;
+            let found = client.answer("BatchGetBuilds", &input).await;
             times.push(start.elapsed());
+            let found: Value = serde_json::from_slice(&found).expect("JSON");
             assert_eq!(found["builds"].as_array().map(Vec::len), Some(100));
         }
         against(

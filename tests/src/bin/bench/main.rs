@@ -33,7 +33,7 @@ fn main() -> io::Result<()> {
         "{:<44} {:>12} {:>12} {:>8}  promised",
         "", "agent", "peer", "ratio"
     )?;
-    let rows: [(&str, Measure); 26] = [
+    let rows: [(&str, Measure); 27] = [
         ("builds", builds::one_build),
         ("builds", builds::one_command),
         ("builds", builds::output),
@@ -60,6 +60,7 @@ fn main() -> io::Result<()> {
         ("api", api::start_build),
         ("api", api::start_builds),
         ("api", api::batch_get),
+        ("api", api::memory),
     ];
     for (part, row) in rows {
         if !parts.is_empty() && !parts.iter().any(|wanted| wanted == part) {
