@@ -5,6 +5,7 @@
 //! the store does is written once (`sql/`); an engine (`database/`) begins transactions, runs
 //! statements and carries wake-up calls.
 
+mod arrival;
 mod build;
 mod database;
 mod error;
@@ -19,6 +20,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+pub use arrival::{Arrival, Backlog, Became, CLAIM_LIFE, Claim, Next, Ticket};
 pub use build::{
     AtLimit, Deletion, IdempotencyToken, NewBuild, Operation, StoredBuild, Submission,
 };
@@ -91,6 +93,35 @@ pub trait Store: Outbox {
         build: NewBuild,
         token: Option<IdempotencyToken>,
     ) -> Result<Submission, StoreError>;
+
+    /// Queues the build of something that came in through a queue or a pipeline, or gives the build that it has
+    /// become within [`CLAIM_LIFE`]. A claim that waits for an answer is noted in the same transaction.
+    async fn claim(&self, build: NewBuild, claim: &Claim) -> Result<Submission, StoreError>;
+
+    /// How many builds of an intake wait for a worker.
+    async fn backlog(&self, intake: &str) -> Result<Backlog, StoreError>;
+
+    /// Notes something that came in, before anything else is done about it, and tells whether it is the caller's to
+    /// deal with for as long as `hold`. If not, somebody else does, or it is a build already.
+    async fn note_arrival(
+        &self,
+        intake: &str,
+        ticket: &Ticket,
+        hold: Duration,
+    ) -> Result<bool, StoreError>;
+
+    /// Some of those that wait for an answer and whose turn it is. For as long as `hold` they are nobody else's.
+    async fn due_arrivals(&self, intake: &str, hold: Duration) -> Result<Vec<Arrival>, StoreError>;
+
+    /// Says when one of them is looked at again.
+    async fn put_off_arrival(&self, intake: &str, id: &str, next: Next) -> Result<(), StoreError>;
+
+    /// Forgets one that needs no answer any more. What it was claimed for stays claimed.
+    async fn forget_arrival(&self, intake: &str, id: &str) -> Result<(), StoreError>;
+
+    /// Takes builds of an intake that still wait, and whose services wait for an answer, back: they end as `STOPPED`, and
+    /// what they came from may be claimed again.
+    async fn withdraw_arrivals(&self, intake: &str) -> Result<Vec<Ticket>, StoreError>;
 
     /// Looks builds up; those that are not there are left out.
     async fn builds(&self, ids: &[BuildId]) -> Result<Vec<StoredBuild>, StoreError>;

@@ -26,6 +26,12 @@ impl Resources {
         memory_mib: 0,
     };
 
+    /// What builds take that do not say how much: as much as the smallest general type.
+    pub const SMALLEST: Self = Self {
+        processors_milli: 2000,
+        memory_mib: 4096,
+    };
+
     /// Whether `wanted` is there.
     pub fn hold(self, wanted: Self) -> bool {
         wanted.processors_milli <= self.processors_milli && wanted.memory_mib <= self.memory_mib

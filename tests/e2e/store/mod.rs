@@ -29,6 +29,7 @@ macro_rules! promises {
     };
 }
 
+mod arrivals;
 mod builds;
 mod contention;
 mod leases;

@@ -31,6 +31,15 @@ const VERSIONS: &[Version] = &[
         common: include_str!("../migrations/0002_outbox.sql"),
         own: NOTHING,
     },
+    Version {
+        number: 3,
+        title: "intake",
+        common: include_str!("../migrations/0003_intake.sql"),
+        own: Twin {
+            sqlite: "",
+            postgres: include_str!("../migrations/0003_intake.postgres.sql"),
+        },
+    },
 ];
 
 /// A version that is the same in both engines.

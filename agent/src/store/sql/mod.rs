@@ -1,6 +1,7 @@
 //! What the store does, written once for both engines.
 
 mod agents;
+mod arrivals;
 mod builds;
 mod enqueue;
 mod fenced;
@@ -32,9 +33,10 @@ use together::Together;
 
 use super::database::{Changes, Database, Durability, Postgres, Sqlite};
 use super::{
-    AgentDescription, CommandsRan, Deletion, Ended, Fence, HeldLease, IdempotencyToken, Kind,
-    Lease, NewBuild, Offer, Page, PageRequest, ReportFilter, Resource, ResourceSort, Store,
-    StoreError, StoredBuild, StoredReport, Submission, Sweep, Why,
+    AgentDescription, Arrival, Backlog, Claim, CommandsRan, Deletion, Ended, Fence, HeldLease,
+    IdempotencyToken, Kind, Lease, NewBuild, Next, Offer, Page, PageRequest, ReportFilter,
+    Resource, ResourceSort, Store, StoreError, StoredBuild, StoredReport, Submission, Sweep,
+    Ticket, Why,
 };
 use crate::model::{BuildId, ProjectName};
 
@@ -156,6 +158,41 @@ impl<D: Database> Store for SqlStore<D> {
         token: Option<IdempotencyToken>,
     ) -> Result<Submission, StoreError> {
         self.submissions.call(Submit { build, token }).await
+    }
+
+    async fn claim(&self, build: NewBuild, claim: &Claim) -> Result<Submission, StoreError> {
+        written!(self, |session| arrivals::claim(session, build, claim))
+    }
+
+    async fn backlog(&self, intake: &str) -> Result<Backlog, StoreError> {
+        read!(self, |session| arrivals::backlog(session, intake))
+    }
+
+    async fn note_arrival(
+        &self,
+        intake: &str,
+        ticket: &Ticket,
+        hold: Duration,
+    ) -> Result<bool, StoreError> {
+        written!(self, |session| arrivals::note(
+            session, intake, ticket, hold
+        ))
+    }
+
+    async fn due_arrivals(&self, intake: &str, hold: Duration) -> Result<Vec<Arrival>, StoreError> {
+        written!(self, |session| arrivals::due(session, intake, hold))
+    }
+
+    async fn put_off_arrival(&self, intake: &str, id: &str, next: Next) -> Result<(), StoreError> {
+        written!(self, |session| arrivals::put_off(session, intake, id, next))
+    }
+
+    async fn forget_arrival(&self, intake: &str, id: &str) -> Result<(), StoreError> {
+        written!(self, |session| arrivals::forget(session, intake, id))
+    }
+
+    async fn withdraw_arrivals(&self, intake: &str) -> Result<Vec<Ticket>, StoreError> {
+        written!(self, |session| arrivals::withdraw(session, intake))
     }
 
     async fn builds(&self, ids: &[BuildId]) -> Result<Vec<StoredBuild>, StoreError> {

@@ -35,6 +35,8 @@ SELECT project FROM lanes WHERE concurrent_limit IS NOT NULL AND EXISTS (
 
 const FORGET_TOKENS: &str = "DELETE FROM idempotency WHERE expires_at <= (SELECT now FROM clock)";
 
+const FORGET_CLAIMS: &str = "DELETE FROM claims WHERE expires_at <= (SELECT now FROM clock)";
+
 /// Deals with everything whose time is up. A build that cannot be dealt with keeps no other one back.
 pub(super) async fn sweep(database: &dyn Database) -> Result<Sweep, StoreError> {
     let mut done = Sweep::default();
@@ -71,6 +73,7 @@ pub(super) async fn sweep(database: &dyn Database) -> Result<Sweep, StoreError> 
     }
     let mut transaction = database.write(Durability::Kept).await?;
     transaction.rows(FORGET_TOKENS, &[]).await?;
+    transaction.rows(FORGET_CLAIMS, &[]).await?;
     transaction.commit().await?;
     Ok(done)
 }
