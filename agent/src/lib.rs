@@ -16,6 +16,7 @@ pub mod events;
 pub mod images;
 pub mod logs;
 pub mod model;
+pub mod pipeline;
 pub mod reports;
 pub mod runtimes;
 pub mod secrets;

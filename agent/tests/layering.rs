@@ -17,6 +17,7 @@ const FLOORS: [&[&str]; 7] = [
         "docker",
         "images",
         "logs",
+        "pipeline",
         "reports",
         "runtimes",
         "secrets",

@@ -26,6 +26,7 @@ use super::wire::{Protocol, Service, Target};
 use crate::data_directory::DataDirectory;
 use crate::docker::Engine;
 use crate::logs::KeptLogs;
+use crate::model::Site;
 use crate::store::Store;
 use crate::vault::Vault;
 
@@ -56,6 +57,18 @@ pub struct Settings {
     /// How long a client may take for the TLS handshake, for the headers of a request, which is also
     /// how long an idle connection stays, and for a body.
     pub patience: Duration,
+}
+
+impl Settings {
+    /// What every build has to be told of this place.
+    pub(super) fn site(&self) -> Site {
+        Site {
+            region: self.region.clone(),
+            account: self.account.clone(),
+            allows_privileged_mode: self.allows_privileged_mode,
+            logs_to_aws: self.logs_to_aws,
+        }
+    }
 }
 
 /// Why there is no endpoint.

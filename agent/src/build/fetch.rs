@@ -11,10 +11,11 @@ use secrecy::ExposeSecret;
 use tokio_util::sync::CancellationToken;
 
 use super::checkout::{Checkout, Source};
-use super::{Abort, Tools, session, source_credential};
+use super::{Abort, Tools, pipeline, session, source_credential};
 use crate::config::process_environment;
 use crate::data_directory::{BuildDirectory, DirectoryError};
 use crate::model::{BuildRequest, PhaseContext, ProjectSource, SourceLocation, SourceType};
+use crate::pipeline::PipelineError;
 use crate::source::certificates::{Certificates, CertificatesError};
 use crate::source::git::{
     Depth, GitSources, GitVersion, Mirrors, Repository, RepositoryUrl, Transport,
@@ -147,7 +148,7 @@ impl Fetching<'_> {
             SourceLocation::Project(settings) => match settings.source_type {
                 SourceType::NoSource => Ok(Fetched::default()),
                 SourceType::S3 => self.s3(source, settings).await,
-                _ => Err(refused("sources of this type are not supported yet")),
+                _ => self.pipeline(source).await,
             },
         };
         fetched.map_err(|error| match error {
@@ -171,6 +172,39 @@ impl Fetching<'_> {
             .fetch(&client, &source.scratch, &source.on_host, self.stop)
             .await?;
         Ok(Fetched::default())
+    }
+
+    /// An input artifact of the pipeline's job whose work the build is.
+    async fn pipeline(self, source: &Source) -> Result<Fetched, SourceError> {
+        let Self { request, tools, .. } = self;
+        let input = pipeline::input(request, source.identifier.as_deref());
+        let (job, input) = input.ok_or_else(|| {
+            refused("a source of type CODEPIPELINE comes with a job of CodePipeline, and this build was not started by one")
+        })?;
+        let session = pipeline::session(job, tools.aws.agent(), self.stop).await;
+        let session = match session.ok_or(SourceError::Stopped)? {
+            Ok(session) => session,
+            Err(error @ PipelineError::Over(_)) => return Err(refused(error.to_string())),
+            Err(error) => {
+                return Err(SourceError::Aws(format!(
+                    "cannot get credentials for the artifacts of the pipeline: {error}"
+                )));
+            }
+        };
+        let object = S3Source {
+            bucket: input.bucket.clone(),
+            key: input.key.clone(),
+            version: None,
+            limit_bytes: tools.config.sources.limit_gib << 30,
+        };
+        let client = session.s3().await;
+        object
+            .fetch(&client, &source.scratch, &source.on_host, self.stop)
+            .await?;
+        Ok(Fetched {
+            resolved_version: input.revision.clone(),
+            ..Fetched::default()
+        })
     }
 
     async fn git(self, source: &Source, settings: &ProjectSource) -> Result<Fetched, SourceError> {

@@ -21,6 +21,7 @@ mod learnt;
 mod pause;
 pub mod permissions;
 mod phases;
+mod pipeline;
 mod plan;
 mod premises;
 pub mod preview;
@@ -232,6 +233,7 @@ async fn steps(
         knows_secrets: true,
         directory,
         aws,
+        agent: tools.aws.agent(),
         stop,
     };
     harvest(&upload, bucket.as_ref(), tools, journal, stop).await

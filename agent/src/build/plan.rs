@@ -212,9 +212,12 @@ fn artifacts(destination: &ArtifactDestination, buildspec: &Buildspec) -> Vec<Ar
         return Vec::new();
     };
     let primary = (!artifacts.files.patterns.is_empty()).then_some((None, artifacts));
+    // The only output of a pipeline's job is one or the other.
+    let has_secondary = primary.is_none() || !destination.is_one_place();
     let secondary = artifacts
         .secondary
         .iter()
+        .filter(|_| has_secondary)
         .map(|(identifier, artifacts)| (Some(&identifier.value), artifacts));
     primary
         .into_iter()

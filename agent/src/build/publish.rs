@@ -36,6 +36,8 @@ pub(super) struct Upload<'a> {
     pub(super) directory: &'a BuildDirectory,
     /// Clients of AWS with the build's role.
     pub(super) aws: &'a Session,
+    /// Clients of AWS with the agent's own credentials.
+    pub(super) agent: &'a Session,
     /// Stops the build.
     pub(super) stop: &'a CancellationToken,
 }
@@ -132,6 +134,10 @@ fn unmatched(upload: &Upload<'_>, log: &mut AgentLog) -> io::Result<Option<Phase
                 "Ignoring secondary artifacts {identifier}: the build has no artifact of this identifier"
             ))?;
         }
+    }
+    if wanted.is_one_place() && upload.plan.artifacts.is_empty() {
+        let message = "no artifacts in the buildspec for the output artifact of the pipeline";
+        return Ok(Some(PhaseContext::new("CLIENT_ERROR", message)));
     }
     let missing = wanted
         .secondary_identifiers()

@@ -156,6 +156,7 @@ async fn steps(
         knows_secrets: !order.had_secrets,
         directory,
         aws,
+        agent: tools.aws.agent(),
         stop,
     };
     harvest(&upload, bucket.as_ref(), tools, journal, stop).await

@@ -161,6 +161,26 @@ impl Session {
         aws_sdk_sqs::Client::new(self.config().await)
     }
 
+    /// A client of CodePipeline.
+    pub async fn codepipeline(&self) -> aws_sdk_codepipeline::Client {
+        aws_sdk_codepipeline::Client::new(self.config().await)
+    }
+
+    /// Clients with credentials that somebody else has issued for one purpose. They are not renewed.
+    pub async fn with(&self, credentials: Credentials) -> Self {
+        let provider = SharedCredentialsProvider::new(credentials);
+        let config = self.config().await.to_builder();
+        let config = config.credentials_provider(provider).build();
+        Self {
+            shared: Arc::new(Shared {
+                region: self.shared.region.clone(),
+                role: None,
+                keys: OnceCell::new(),
+                config: OnceCell::new_with(Some(config)),
+            }),
+        }
+    }
+
     /// A client of STS.
     pub async fn sts(&self) -> aws_sdk_sts::Client {
         aws_sdk_sts::Client::new(self.config().await)

@@ -60,14 +60,21 @@ impl ArtifactDestination {
             (None, Some(settings), _) => Some(settings)
                 .filter(is_wanted)
                 .map_or(Wanted::No, Wanted::With),
-            (Some(identifier), _, Some(all)) => {
+            (Some(identifier), primary, Some(all)) => {
                 let is_named = |settings: &&ArtifactSettings| {
                     settings.artifact_identifier.as_deref() == Some(identifier)
                 };
-                let found = all.iter().find(is_named);
+                // The only output of a pipeline's job may be the buildspec's secondary artifact of its name.
+                let found = all.iter().chain(primary).find(is_named);
                 found.filter(is_wanted).map_or(Wanted::No, Wanted::With)
             }
         }
+    }
+
+    /// Whether there is one place for whichever artifact the buildspec has: the only output of a pipeline's job.
+    pub fn is_one_place(&self) -> bool {
+        matches!(self, Self::S3 { primary, secondary }
+            if primary.artifacts_type == ArtifactsType::Codepipeline && secondary.is_empty())
     }
 
     /// Identifiers of the secondary artifacts that the settings name.
@@ -215,6 +222,10 @@ impl ArtifactSettings {
     /// reference, artifacts/name and artifacts/s3-prefix. That an archive cannot be called `/` in the
     /// root, and `.zip` where a prefix is used, are assumed.
     pub fn key(&self, parts: &KeyParts<'_>) -> Option<String> {
+        if self.artifacts_type == ArtifactsType::Codepipeline {
+            // The pipeline has said it, and reads it there.
+            return Some(self.name.clone());
+        }
         let chosen = match parts.buildspec_name {
             Some(name) if self.override_artifact_name => name,
             _ => self.name.as_str(),

@@ -180,7 +180,8 @@ impl BuildRequest {
             prefix: None,
         });
         let bucket = settings.location.trim_start_matches("arn:aws:s3:::");
-        let location = match key.filter(|_| is_stored) {
+        let has_place = is_stored || !settings.location.is_empty();
+        let location = match key.filter(|_| has_place) {
             Some(key) if key.is_empty() => format!("arn:aws:s3:::{bucket}"),
             Some(key) => format!("arn:aws:s3:::{bucket}/{key}"),
             None => String::new(),

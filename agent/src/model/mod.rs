@@ -1,6 +1,7 @@
 //! What flows through the agent and what is stored: plain data in CodeBuild's words, no I/O.
 
 mod artifacts;
+mod ask;
 mod build;
 mod cache;
 mod compute_type;
@@ -12,6 +13,7 @@ pub mod json;
 mod logs_config;
 mod moment;
 mod overrides;
+mod pipeline;
 mod project;
 mod report;
 mod request;
@@ -23,6 +25,7 @@ pub use artifacts::{
     ArtifactDestination, ArtifactNamespace, ArtifactPackaging, ArtifactSettings, ArtifactsType,
     BucketOwnerAccess, KeyParts, Wanted, inner_path,
 };
+pub use ask::{CACHE_GENERATION, Site, StoredProject, Unacceptable};
 pub use build::{Artifact, Build, BuildPhase, ExportedVariable, PhaseType};
 pub use cache::{CacheMode, CacheType, ProjectCache};
 pub use compute_type::{ComputeType, UnknownComputeType};
@@ -38,6 +41,7 @@ pub use logs_config::{
 };
 pub use moment::seconds;
 pub use overrides::{Overrides, OverridesError};
+pub use pipeline::{PipelineArtifact, PipelineJob};
 pub use project::{
     BatchRestrictions, BuildBatchConfig, Project, ProjectError, ProjectVisibility, Tag,
 };

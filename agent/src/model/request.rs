@@ -10,8 +10,8 @@ use sha2::{Digest, Sha256};
 
 use super::{
     ArtifactDestination, BuildId, ComputeConfiguration, ComputeType, DockerServer, EnvironmentType,
-    EnvironmentVariable, ImagePullCredentialsType, LogsConfig, ProjectCache, ProjectSource,
-    RegistryCredential,
+    EnvironmentVariable, ImagePullCredentialsType, LogsConfig, PipelineJob, ProjectCache,
+    ProjectSource, RegistryCredential,
 };
 
 /// A build to run. All overrides are already applied: nothing later asks where a value came from.
@@ -88,6 +88,9 @@ pub struct BuildRequest {
     pub vpc_config: Option<Value>,
     /// File systems it mounts on AWS, given back as they came.
     pub file_system_locations: Vec<Value>,
+    /// The job of a pipeline whose work it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pipeline: Option<PipelineJob>,
 }
 
 impl BuildRequest {

@@ -24,8 +24,15 @@ const QUEUED_TIMEOUT_MINUTES: std::ops::RangeInclusive<u32> = 5..=480;
 #[error("{0}")]
 pub struct InvalidInput(String);
 
+impl InvalidInput {
+    /// One for this reason.
+    pub(super) fn new(message: impl Into<String>) -> Self {
+        Self(message.into())
+    }
+}
+
 fn invalid(message: impl Into<String>) -> InvalidInput {
-    InvalidInput(message.into())
+    InvalidInput::new(message)
 }
 
 /// A build that is being asked for.
@@ -177,6 +184,7 @@ impl BuildRequest {
                 .unwrap_or_default(),
             vpc_config: project.vpc_config.clone(),
             file_system_locations: project.file_system_locations.clone(),
+            pipeline: None,
         })
     }
 }

@@ -11,7 +11,9 @@ use crate::api::Settings;
 use crate::api::error::{ApiError, Code};
 use crate::api::wire::Empty;
 use crate::model::json::{UnknownMembers, shape};
-use crate::model::{BuildId, BuildRequest, Overrides, Project, ProjectVisibility, Start, seconds};
+use crate::model::{
+    BuildId, BuildRequest, CACHE_GENERATION, Overrides, Project, ProjectVisibility, Start, seconds,
+};
 use crate::store::{Kind, Order, Resource, StoreError};
 
 /// Members that the service gives a project, and that no client sets.
@@ -26,9 +28,6 @@ const OUTPUT_ONLY: [&str; 6] = [
 
 /// Members that `CreateProject` wants (service model).
 const REQUIRED: [&str; 5] = ["artifacts", "environment", "name", "serviceRole", "source"];
-
-/// A member of a stored project that no client sees: how often its cache was invalidated.
-pub(super) const CACHE_GENERATION: &str = "cacheGeneration";
 
 #[derive(Debug, Serialize)]
 pub(super) struct ProjectOutput {
@@ -239,11 +238,6 @@ fn unknown(call: &Call, name: &str) -> ApiError {
 
 pub(super) fn project_arn(settings: &Settings, name: &str) -> String {
     arn::of(settings, &format!("project/{name}"))
-}
-
-/// A project out of its stored form.
-pub(super) fn read(body: Value) -> Result<Project, ApiError> {
-    shape(body, UnknownMembers::Ignored).map_err(ApiError::fault)
 }
 
 fn of(input: Value) -> Map<String, Value> {

@@ -11,7 +11,7 @@ use crate::api::Settings;
 use crate::api::auth::{Caller, check_overrides};
 use crate::api::error::{ApiError, Code};
 use crate::model::json::UnknownMembers;
-use crate::model::{BuildId, BuildRequest, LogsConfig, Overrides, Start, hex};
+use crate::model::{BuildId, BuildRequest, Overrides, StoredProject, hex};
 use crate::store::{AtLimit, IdempotencyToken, NewBuild, Operation, StoreError};
 
 /// Characters of an idempotency token at most (user guide).
@@ -41,38 +41,11 @@ pub(super) async fn start(
     )?;
     check_overrides(&call.caller, &overrides)?;
     let resource = projects::stored(&call, arn::short(&name, "project")).await?;
-    let generation = resource
-        .body
-        .get(projects::CACHE_GENERATION)
-        .and_then(Value::as_u64);
-    let project = projects::read(resource.body)?;
-    overrides
-        .refuse_unsupported()
-        .map_err(|error| invalid(&error))?;
-    let mut request = BuildRequest::new(Start {
-        project: &project,
-        overrides: &overrides,
-        id: BuildId::new(project.name.clone()),
-        build_number: 0,
-        initiator: call.caller.name().to_owned(),
-        region: call.settings().region.clone(),
-        account: call.settings().account.clone(),
-        directory: None,
-        artifact_directory: None,
-    })
-    .map_err(|error| ApiError::invalid(error.to_string()))?;
-    check_privileged(call.settings(), &request)?;
-    let is_silent = project.logs_config.is_none() && overrides.logs_config.is_none();
-    if is_silent && !call.settings().logs_to_aws {
-        request.logs = LogsConfig::disabled();
-    }
-    if let Some(generation) = generation {
-        // What is kept under a name that is never asked for again is as good as gone. The project's
-        // name is the namespace of a project that has none; `~` stands in no name.
-        let namespace = request.cache.cache_namespace.take();
-        let namespace = namespace.unwrap_or_else(|| project.name.to_string());
-        request.cache.cache_namespace = Some(format!("{namespace}~{generation}"));
-    }
+    let project = StoredProject::read(resource.body).map_err(ApiError::fault)?;
+    let initiator = call.caller.name().to_owned();
+    let site = call.settings().site();
+    let request = BuildRequest::ask(&project, &overrides, initiator, &site)
+        .map_err(|error| ApiError::invalid(error.to_string()))?;
     submit(&call, request, token).await
 }
 
