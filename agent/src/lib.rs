@@ -14,6 +14,7 @@ pub mod data_directory;
 pub mod docker;
 pub mod events;
 pub mod images;
+pub mod intake;
 pub mod logs;
 pub mod model;
 pub mod pipeline;

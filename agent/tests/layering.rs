@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 /// The floors, from the top; modules of one floor do not know each other. `model` is open to all.
 const FLOORS: [&[&str]; 7] = [
     &["cli"],
-    &["api", "events", "worker"],
+    &["api", "events", "intake", "worker"],
     &["store"],
     &["build"],
     &[

@@ -22,6 +22,8 @@ mod hostile;
 mod images;
 mod images_docker;
 mod images_pulled;
+mod intake_codepipeline;
+mod intake_sqs;
 mod leftovers;
 mod log;
 mod logs_cloudwatch;

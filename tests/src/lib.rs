@@ -12,6 +12,7 @@
 pub mod aws;
 mod aws_request;
 pub mod cloudwatch;
+pub mod codepipeline;
 pub mod conformance;
 pub mod dockerd;
 pub mod engine;
@@ -25,6 +26,7 @@ mod golden;
 pub mod hammer;
 pub mod http;
 mod image;
+mod json_service;
 mod log;
 pub mod postgres;
 mod program;

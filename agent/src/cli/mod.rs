@@ -10,6 +10,7 @@ mod doctor;
 mod exit;
 mod gc;
 mod images;
+mod intake_args;
 mod keys;
 mod lint;
 mod logs;

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::exit::{Exit, Failure};
+use super::intake_args::{self, IntakeArgs};
 use super::store_args::StoreArgs;
 use super::telling::Telling;
 use super::{GlobalArgs, data_directory, keys, print, signals, source_credentials_in, worker};
@@ -23,6 +24,7 @@ use crate::config::{Config, ServerConfig};
 use crate::credentials::Aws;
 use crate::data_directory::DataDirectory;
 use crate::docker::Engine;
+use crate::intake::Intakes;
 use crate::logs::KeptLogs;
 use crate::store::Store;
 use crate::worker::{Orders, Worker};
@@ -45,6 +47,8 @@ pub(super) struct ServerArgs {
     listen: Option<SocketAddr>,
     #[command(flatten)]
     store: StoreArgs,
+    #[command(flatten)]
+    intake: IntakeArgs,
     /// Only answer requests; workers elsewhere run the builds
     #[arg(long)]
     no_worker: bool,
@@ -80,8 +84,9 @@ pub(super) async fn run(args: ServerArgs, global: &GlobalArgs) -> Result<Exit, F
     } else {
         let tools = global.tools_for(config.clone(), &store).await?;
         let engine = tools.engine.clone();
-        let worker = Worker::new(Arc::clone(&store), tools);
-        (Some(worker.map_err(Failure::fault)?), Some(engine))
+        let worker = Worker::new(Arc::clone(&store), tools.clone()).map_err(Failure::fault)?;
+        let intakes = intake_args::intakes(&store, &tools, worker.vacancies()).await?;
+        (Some((worker, intakes)), Some(engine))
     };
     let endpoint = endpoint(&config, store, &data, engine)?;
     let listener = TcpListener::bind(listen)
@@ -104,17 +109,17 @@ pub(super) async fn run(args: ServerArgs, global: &GlobalArgs) -> Result<Exit, F
 
 /// Works until a signal asks for the end; requests are answered as long as builds run.
 async fn work(
-    worker: Option<Worker>,
+    worker: Option<(Worker, Intakes)>,
     telling: &Telling,
     stop: &CancellationToken,
 ) -> Result<(), Failure> {
     let mut tasks = JoinSet::new();
     // Whatever happens, the server must not wait for ever.
     let _stop = stop.clone().drop_guard();
-    if let Some(worker) = worker {
+    if let Some((worker, intakes)) = worker {
         let orders = Orders::default();
         worker::listen(&orders, false, &mut tasks)?;
-        worker::work(&worker, telling, &orders).await;
+        worker::work(&worker, (telling, &intakes), &orders).await;
     } else {
         let ends = signals::stop_token(&mut tasks)?;
         telling.deliver(Uuid::new_v4().to_string(), &ends).await;
@@ -178,6 +183,7 @@ async fn expire(logs: KeptLogs, age: Duration, stop: CancellationToken) {
 
 /// Flags win over the file.
 fn apply(args: &ServerArgs, config: &mut Config) {
+    args.intake.apply(config);
     let server = &mut config.server;
     server.listen = args.listen.unwrap_or(server.listen);
     if args.tls_certificate.is_some() {

@@ -1,14 +1,18 @@
 //! `worker`: builds of a store, run on this machine.
 
+use std::sync::Arc;
+
 use clap::Args;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::exit::{Exit, Failure, tell};
+use super::intake_args::{self, IntakeArgs};
 use super::store_args::StoreArgs;
 use super::telling::Telling;
 use super::{GlobalArgs, data_directory};
+use crate::intake::Intakes;
 use crate::worker::{Orders, Worker};
 
 /// Runs builds of a store on this machine, as many at once as there is room for
@@ -20,34 +24,53 @@ use crate::worker::{Orders, Worker};
 pub(super) struct WorkerArgs {
     #[command(flatten)]
     store: StoreArgs,
+    #[command(flatten)]
+    intake: IntakeArgs,
     /// End at once on the first signal and leave the running builds to the next worker
     #[arg(long)]
     hand_over: bool,
 }
 
 pub(super) async fn run(args: WorkerArgs, global: &GlobalArgs) -> Result<Exit, Failure> {
-    let config = global.config()?;
+    let mut config = global.config()?;
+    args.intake.apply(&mut config);
     let store = args.store.open(&data_directory(&config)?, &config).await?;
     let tools = global.tools_for(config, &store).await?;
     let telling = Telling::new(&tools.config, &store, &tools.aws, &tools.source_credentials);
-    let worker = Worker::new(store, tools).map_err(Failure::fault)?;
+    let worker = Worker::new(Arc::clone(&store), tools.clone()).map_err(Failure::fault)?;
+    let intakes = intake_args::intakes(&store, &tools, worker.vacancies()).await?;
     let orders = Orders::default();
     let mut tasks = JoinSet::new();
     listen(&orders, args.hand_over, &mut tasks)?;
     tell(format_args!("worker {} waits for builds", worker.id()));
-    work(&worker, &telling, &orders).await;
+    work(&worker, (&telling, &intakes), &orders).await;
     Ok(Exit::Success)
 }
 
-/// Works, and tells others of it, until there is nothing left to do.
-pub(super) async fn work(worker: &Worker, telling: &Telling, orders: &Orders) {
+/// Works, takes what comes in for as long as new builds are taken, and tells others of it, until there is nothing left
+/// to do.
+pub(super) async fn work(
+    worker: &Worker,
+    (telling, intakes): (&Telling, &Intakes),
+    orders: &Orders,
+) {
     let is_over = CancellationToken::new();
+    let open = intakes.open(&orders.drain);
     let working = async {
         worker.work(orders).await;
         is_over.cancel();
     };
     let telling = telling.deliver(worker.id().to_owned(), &is_over);
-    tokio::join!(working, orders.let_go.run_until_cancelled(telling));
+    let answering = async {
+        is_over.cancelled().await;
+        open.close().await;
+    };
+    // A worker that lets go of its builds waits for nobody.
+    tokio::join!(
+        working,
+        orders.let_go.run_until_cancelled(telling),
+        orders.let_go.run_until_cancelled(answering),
+    );
 }
 
 /// Turns signals into orders.

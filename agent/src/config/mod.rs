@@ -4,6 +4,7 @@
 
 mod docker;
 mod events;
+mod intake;
 pub mod lint;
 mod server;
 mod sources;
@@ -20,6 +21,7 @@ pub use docker::{
     DockerAccess, DockerRefused, DockerServers, Elevation, PrivilegedMode, ServerPrivileges,
 };
 pub use events::{CommitStatusConfig, EventDestination, EventKind, EventTarget, StatusHost};
+pub use intake::{CodePipelineConfig, SqsConfig};
 pub use server::ServerConfig;
 pub use sources::{SecretPlace, SourceCredentialConfig, SourcesConfig};
 pub use worker::WorkerConfig;
@@ -73,6 +75,10 @@ pub struct Config {
     pub events: Vec<EventDestination>,
     /// How the commits on git hosts show how their builds stand.
     pub commit_status: CommitStatusConfig,
+    /// A queue of SQS whose messages become builds.
+    pub sqs: SqsConfig,
+    /// Jobs of CodePipeline that become builds.
+    pub codepipeline: CodePipelineConfig,
 }
 
 /// Needs the environment for the data directory of ordinary users, so this one is root's.
@@ -97,6 +103,8 @@ impl Default for Config {
             sources: SourcesConfig::default(),
             events: Vec::new(),
             commit_status: CommitStatusConfig::default(),
+            sqs: SqsConfig::default(),
+            codepipeline: CodePipelineConfig::default(),
         }
     }
 }
@@ -226,6 +234,9 @@ impl Config {
             &["BUILDSPEC_AGENT_REGION", "AWS_REGION", "AWS_DEFAULT_REGION"],
         );
         set(&mut config.account, &["BUILDSPEC_AGENT_ACCOUNT"]);
+        if let Some(url) = lookup("BUILDSPEC_AGENT_SQS") {
+            config.sqs.queue_url = Some(url);
+        }
         if let Some(directory) = lookup("BUILDSPEC_AGENT_DATA_DIRECTORY") {
             config.data_directory = directory.into();
         }

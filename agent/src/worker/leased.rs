@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use executor::protocol::Event;
 use serde_json::{Value, json};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio::time::sleep;
 
 use super::Node;
@@ -31,8 +31,14 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// Time between two looks whether an earlier attempt has ended here.
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
-/// Runs a build to its end, and writes its outcome.
-pub(super) async fn run(node: Arc<Node>, lease: Lease, permit: Permit) {
+/// Runs a build to its end, and writes its outcome. `entered` goes once it has its place.
+pub(super) async fn run(
+    node: Arc<Node>,
+    lease: Lease,
+    permit: Permit,
+    entered: oneshot::Sender<()>,
+) {
+    let mut entered = Some(entered);
     let Lease {
         fence,
         resources,
@@ -43,11 +49,13 @@ pub(super) async fn run(node: Arc<Node>, lease: Lease, permit: Permit) {
     tracing::info!(build.id = %build, "leased build {build}, attempt {}", fence.attempt);
     // An attempt that was lost and came back to this worker waits for the end of the one before.
     while node.running.has(build.uuid) {
+        entered = None;
         sleep(LOOK_AGAIN).await;
     }
     let kept = keep_log(&node.tools, &request);
     let way = Way::FromTheStart(Box::new(request));
     let slot = node.running.enter(&fence, resources, permit);
+    drop(entered);
     bring_to_its_end(&node, &slot, fence, (record, kept), way).await;
 }
 

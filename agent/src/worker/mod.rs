@@ -15,10 +15,11 @@ mod taking_up;
 mod watching;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use nix::fcntl::Flock;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -70,6 +71,8 @@ struct Node {
     agent: AgentDescription,
     /// Why nothing new is taken, if so.
     closed: watch::Sender<Option<String>>,
+    /// Whether it waits for builds: none is being leased, and all that were have their places.
+    is_waiting: AtomicBool,
     running: Running,
     outcomes: Outcomes,
 }
@@ -88,6 +91,7 @@ impl Worker {
             tools,
             agent,
             closed: watch::Sender::new(None),
+            is_waiting: AtomicBool::new(false),
             running: Running::default(),
             outcomes,
         };
@@ -100,6 +104,12 @@ impl Worker {
     /// Its identity.
     pub fn id(&self) -> &str {
         &self.node.agent.id
+    }
+
+    /// Tells how many builds of the smallest usual size it could begin now, for whoever brings it work.
+    pub fn vacancies(&self) -> Arc<dyn Fn() -> u32 + Send + Sync> {
+        let node = Arc::clone(&self.node);
+        Arc::new(move || node.vacancies())
     }
 
     /// Works until it is told not to.
@@ -116,6 +126,7 @@ impl Worker {
         around.spawn(watching::housekeeping(Arc::clone(node)));
         let leasing = lease(node, &mut builds, orders);
         orders.let_go.run_until_cancelled(leasing).await;
+        node.is_waiting.store(false, Ordering::Relaxed);
         node.closed
             .send_replace(Some("it is being shut down".to_owned()));
         orders
@@ -146,7 +157,10 @@ async fn lease(node: &Arc<Node>, builds: &mut JoinSet<()>, orders: &Orders) {
         work.mark_unchanged();
         let pause = match take(node).await {
             Ok(Some((lease, permit))) => {
-                builds.spawn(leased::run(Arc::clone(node), lease, permit));
+                // It has its place before the next one is looked for.
+                let (entered, has_entered) = oneshot::channel();
+                builds.spawn(leased::run(Arc::clone(node), lease, permit, entered));
+                drop(has_entered.await);
                 continue;
             }
             Ok(None) => poll,
@@ -155,6 +169,7 @@ async fn lease(node: &Arc<Node>, builds: &mut JoinSet<()>, orders: &Orders) {
                 AFTER_FAILURE
             }
         };
+        node.is_waiting.store(true, Ordering::Relaxed);
         tokio::select! {
             () = orders.drain.cancelled() => {}
             // The store may call at any time that there is something new.
@@ -162,6 +177,7 @@ async fn lease(node: &Arc<Node>, builds: &mut JoinSet<()>, orders: &Orders) {
             Some(ended) = builds.join_next() => report(ended),
             () = sleep(pause) => {}
         }
+        node.is_waiting.store(false, Ordering::Relaxed);
     }
 }
 
@@ -218,6 +234,22 @@ fn report(ended: Result<(), tokio::task::JoinError>) {
 }
 
 impl Node {
+    /// How many builds of the smallest usual size could begin now.
+    fn vacancies(&self) -> u32 {
+        let held = self.running.held();
+        let most = self.tools.config.worker.concurrent_builds;
+        let left = most.map_or(u32::MAX, |most| most.saturating_sub(held.builds));
+        let free = self.agent.capacity.without(held.resources);
+        let is_waiting = self.is_waiting.load(Ordering::Relaxed);
+        if !is_waiting || left == 0 || free == Resources::NONE || self.closed.borrow().is_some() {
+            return 0;
+        }
+        let smallest = Resources::SMALLEST;
+        let places = (free.processors_milli / smallest.processors_milli)
+            .min(free.memory_mib / smallest.memory_mib);
+        places.max(1).min(left)
+    }
+
     /// This agent as it stands.
     fn description(&self) -> AgentDescription {
         AgentDescription {

@@ -1,0 +1,130 @@
+//! Messages that stay in the queue, hidden from others, until their builds are over.
+//!
+//! For workers without a common store: the message is the lease. If the worker is lost, with its machine, the message
+//! shows itself again and the build runs elsewhere. What has to outlive this process stands in the store: the next one
+//! on this machine goes on hiding the messages of builds that go on.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+use super::{Queue, Trouble};
+use crate::intake::patience;
+use crate::store::{Arrival, Became, Next, StoreError, Ticket};
+
+/// Time between two looks for messages whose turn it is.
+const INTERVAL: Duration = Duration::from_secs(1);
+
+/// How long a message may be held: less than the twelve hours after which SQS shows it again in any case.
+const LONGEST_HOLD: Duration = Duration::from_mins(11 * 60 + 45);
+
+impl Queue {
+    /// Keeps messages hidden, and deletes those whose builds are over, until `ended` and once after it. What is begun
+    /// with a message is not given up half way: it would be nobody's for a while.
+    pub(in crate::intake) async fn hold(&self, ended: &CancellationToken) {
+        while !ended.is_cancelled() {
+            self.answer_once().await;
+            ended.run_until_cancelled(sleep(INTERVAL)).await;
+        }
+        self.answer_once().await;
+    }
+
+    /// Deals with the messages whose turn it is.
+    async fn answer_once(&self) {
+        let store = &self.reception.store;
+        let due = store.due_arrivals(&self.intake, self.config.visibility() / 3);
+        match due.await {
+            Ok(due) => {
+                for arrival in due {
+                    self.look_at(&arrival).await;
+                }
+            }
+            Err(error) => tracing::warn!(
+                "the messages of queue {} that are held cannot be looked at: {error:#}",
+                self.name
+            ),
+        }
+    }
+
+    async fn look_at(&self, arrival: &Arrival) {
+        let Ticket { id, ticket } = &arrival.ticket;
+        let age = Timestamp::now().duration_since(arrival.arrived_at);
+        let age = Duration::try_from(age).unwrap_or_default();
+        let is_over = match &arrival.became {
+            Became::Build(build) => build.ended_at.is_some(),
+            Became::Deleted | Became::Nothing => true,
+        };
+        if !is_over && age > LONGEST_HOLD {
+            tracing::warn!(
+                message.id = %id,
+                "message {id} cannot be held any longer and is deleted: its build goes on, and does not run elsewhere if this worker is lost"
+            );
+        }
+        let written = if is_over || age > LONGEST_HOLD {
+            self.let_go(arrival).await
+        } else {
+            self.hold_on(id, ticket, arrival.tries).await
+        };
+        if let Err(error) = written {
+            tracing::warn!("what became of message {id} is not written down: {error:#}");
+        }
+    }
+
+    /// Deletes a message.
+    async fn let_go(&self, arrival: &Arrival) -> Result<(), StoreError> {
+        let Ticket { id, ticket } = &arrival.ticket;
+        let store = &self.reception.store;
+        match self.service.delete(ticket).await {
+            // Somebody else's by now: whoever receives it again finds the build, and deletes it.
+            Ok(()) | Err(Trouble::Gone(_)) => store.forget_arrival(&self.intake, id).await,
+            Err(Trouble::Other(reason)) => {
+                tracing::warn!("message {id} is not deleted yet: {reason}");
+                let again = Next::Again(patience::after(arrival.tries));
+                store.put_off_arrival(&self.intake, id, again).await
+            }
+        }
+    }
+
+    /// Hides a message for another while.
+    async fn hold_on(&self, id: &str, receipt: &str, tries: u32) -> Result<(), StoreError> {
+        let store = &self.reception.store;
+        let visibility = self.config.visibility();
+        match self.service.hide(receipt, visibility).await {
+            Ok(()) => {
+                let next = Next::Look(visibility / 3);
+                store.put_off_arrival(&self.intake, id, next).await
+            }
+            Err(Trouble::Gone(reason)) => {
+                tracing::warn!(
+                    message.id = %id,
+                    "message {id} is not held any more, and its build may run elsewhere as well: {reason}"
+                );
+                store.forget_arrival(&self.intake, id).await
+            }
+            Err(Trouble::Other(reason)) => {
+                tracing::warn!("message {id} is not hidden for longer yet: {reason}");
+                let pause = patience::after(tries).min(visibility / 6);
+                let again = Next::Again(pause);
+                store.put_off_arrival(&self.intake, id, again).await
+            }
+        }
+    }
+
+    /// Lets others have the messages whose builds wait, at once.
+    pub(super) async fn give_back_waiting(&self) {
+        let withdrawn = self.reception.store.withdraw_arrivals(&self.intake).await;
+        match withdrawn {
+            Ok(tickets) => {
+                for Ticket { id, ticket } in tickets {
+                    tracing::info!(message.id = %id, "message {id} is given back");
+                    self.service.give_back(&ticket).await;
+                }
+            }
+            Err(error) => {
+                tracing::warn!("messages whose builds wait are not given back: {error:#}");
+            }
+        }
+    }
+}
