@@ -32,6 +32,9 @@ pub(super) trait Database: std::fmt::Debug + Send + Sync + 'static {
     /// Begins a transaction that only reads, and sees one state of things.
     async fn read(&self) -> Result<Box<dyn Session>, StoreError>;
 
+    /// Gives a session for one statement that only reads: it needs no transaction.
+    async fn look(&self) -> Result<Box<dyn Session>, StoreError>;
+
     /// Wake-up calls from this process and others.
     fn changes(&self) -> Changes;
 

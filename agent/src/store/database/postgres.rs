@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions, PgRow};
+use sqlx::pool::PoolConnection;
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgListener, PgPoolOptions, PgRow};
 use sqlx::{Column, PgPool, Row as _, Transaction, TypeInfo};
 use tokio::task::JoinSet;
 
@@ -18,6 +19,9 @@ use crate::store::{Herald, StoreError};
 
 /// Name of the channel for wake-up calls.
 const CHANNEL: &str = "buildspec_agent";
+
+/// Calls whoever waits for a topic.
+const NOTIFY: &str = "SELECT CAST(pg_notify('buildspec_agent', $1) AS TEXT)";
 
 /// Connections of one process.
 const CONNECTIONS: u32 = 8;
@@ -57,6 +61,7 @@ impl Postgres {
         let pool = PgPoolOptions::new()
             .max_connections(CONNECTIONS)
             .acquire_timeout(ACQUIRE)
+            .test_before_acquire(false)
             .connect_with(options)
             .await
             .map_err(|source| StoreError::Open {
@@ -77,6 +82,32 @@ impl Postgres {
             heralds: Heralds::default(),
             _listener: listener,
         })
+    }
+}
+
+impl Postgres {
+    /// Begins a transaction on a connection that lives. Connections are not asked for that before: it would
+    /// be a further round trip each time, and a broken one is known by its first word.
+    async fn begin(
+        &self,
+        begin: &'static str,
+    ) -> Result<Transaction<'static, sqlx::Postgres>, StoreError> {
+        for _ in 0..CONNECTIONS {
+            match self.pool.begin_with(begin).await {
+                Err(error) if is_broken(&error) => {}
+                transaction => return transaction.map_err(failed(begin)),
+            }
+        }
+        self.pool.begin_with(begin).await.map_err(failed(begin))
+    }
+}
+
+/// Whether the connection is of no use any more: it broke, or the server has ended it (class 57P).
+fn is_broken(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_) => true,
+        sqlx::Error::Database(error) => error.code().is_some_and(|code| code.starts_with("57P")),
+        _ => false,
     }
 }
 
@@ -108,19 +139,25 @@ impl Database for Postgres {
             Durability::Kept => "BEGIN",
             Durability::Following => "BEGIN; SET LOCAL synchronous_commit TO off",
         };
-        let transaction = self.pool.begin_with(begin).await.map_err(failed(begin))?;
         Ok(Box::new(PostgresSession {
-            transaction,
+            transaction: self.begin(begin).await?,
             herald: self.heralds.present(),
         }))
     }
 
     async fn read(&self) -> Result<Box<dyn Session>, StoreError> {
         const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
-        let transaction = self.pool.begin_with(BEGIN).await.map_err(failed(BEGIN))?;
         Ok(Box::new(PostgresSession {
-            transaction,
+            transaction: self.begin(BEGIN).await?,
             herald: None,
+        }))
+    }
+
+    async fn look(&self) -> Result<Box<dyn Session>, StoreError> {
+        let connection = self.pool.acquire().await.map_err(failed("SELECT"))?;
+        Ok(Box::new(PostgresLook {
+            pool: self.pool.clone(),
+            connection,
         }))
     }
 
@@ -145,19 +182,8 @@ impl Session for PostgresSession {
         statement: &'static str,
         values: &[Value],
     ) -> Result<Vec<Row>, StoreError> {
-        let mut query = sqlx::query(statement);
-        for value in values {
-            query = match value {
-                Value::Integer(number) => query.bind(*number),
-                Value::Text(text) => query.bind(text.clone()),
-            };
-        }
-        let rows = query.fetch_all(&mut *self.transaction).await;
-        let rows = rows.map_err(failed(statement))?;
-        rows.iter()
-            .map(row)
-            .collect::<Result<_, _>>()
-            .map_err(failed(statement))
+        let rows = fetch(&mut self.transaction, statement, values).await;
+        rows.map_err(failed(statement))
     }
 
     fn text(&self, twin: Twin) -> &'static str {
@@ -169,18 +195,70 @@ impl Session for PostgresSession {
     }
 
     async fn wake(&mut self, topic: Topic) -> Result<(), StoreError> {
-        const NOTIFY: &str = "SELECT pg_notify('buildspec_agent', $1)";
-        sqlx::query(NOTIFY)
-            .bind(topic.name())
-            .execute(&mut *self.transaction)
-            .await
-            .map_err(failed(NOTIFY))?;
-        Ok(())
+        self.rows(NOTIFY, &[topic.name().into()]).await.map(drop)
     }
 
     async fn commit(self: Box<Self>) -> Result<(), StoreError> {
         self.transaction.commit().await.map_err(failed("COMMIT"))
     }
+}
+
+/// Statements that only read, without a transaction around them.
+struct PostgresLook {
+    pool: PgPool,
+    connection: PoolConnection<sqlx::Postgres>,
+}
+
+#[async_trait]
+impl Session for PostgresLook {
+    async fn rows(
+        &mut self,
+        statement: &'static str,
+        values: &[Value],
+    ) -> Result<Vec<Row>, StoreError> {
+        for _ in 0..CONNECTIONS {
+            match fetch(&mut self.connection, statement, values).await {
+                Err(error) if is_broken(&error) => {
+                    let another = self.pool.acquire().await;
+                    self.connection = another.map_err(failed(statement))?;
+                }
+                rows => return rows.map_err(failed(statement)),
+            }
+        }
+        let rows = fetch(&mut self.connection, statement, values).await;
+        rows.map_err(failed(statement))
+    }
+
+    fn text(&self, twin: Twin) -> &'static str {
+        words(twin)
+    }
+
+    fn herald(&self) -> Option<&Arc<dyn Herald>> {
+        None
+    }
+
+    async fn wake(&mut self, topic: Topic) -> Result<(), StoreError> {
+        self.rows(NOTIFY, &[topic.name().into()]).await.map(drop)
+    }
+
+    async fn commit(self: Box<Self>) -> Result<(), StoreError> {
+        Ok(())
+    }
+}
+
+async fn fetch(
+    connection: &mut PgConnection,
+    statement: &'static str,
+    values: &[Value],
+) -> Result<Vec<Row>, sqlx::Error> {
+    let mut query = sqlx::query(statement);
+    for value in values {
+        query = match value {
+            Value::Integer(number) => query.bind(*number),
+            Value::Text(text) => query.bind(text.clone()),
+        };
+    }
+    query.fetch_all(connection).await?.iter().map(row).collect()
 }
 
 fn row(row: &PgRow) -> Result<Row, sqlx::Error> {

@@ -135,6 +135,11 @@ impl Database for Sqlite {
         }))
     }
 
+    /// A transaction costs nothing here.
+    async fn look(&self) -> Result<Box<dyn Session>, StoreError> {
+        self.read().await
+    }
+
     fn changes(&self) -> Changes {
         self.signals.subscribe()
     }

@@ -95,6 +95,15 @@ macro_rules! written {
     }};
 }
 
+/// The value of an expression of one statement that only reads.
+macro_rules! look {
+    ($store:expr, |$session:ident| $expression:expr) => {{
+        let mut looking = $store.database.look().await?;
+        let $session = looking.as_mut();
+        $expression.await
+    }};
+}
+
 /// The value of an expression in a transaction that only reads.
 macro_rules! read {
     ($store:expr, |$session:ident| $expression:expr) => {{
@@ -140,7 +149,7 @@ impl<D: Database> Store for SqlStore<D> {
     }
 
     async fn resources(&self, kind: Kind, names: &[String]) -> Result<Vec<Resource>, StoreError> {
-        read!(self, |session| resources::of_names(session, kind, names))
+        look!(self, |session| resources::of_names(session, kind, names))
     }
 
     async fn list_resources(
@@ -149,7 +158,7 @@ impl<D: Database> Store for SqlStore<D> {
         sort: ResourceSort,
         page: &PageRequest,
     ) -> Result<Page<String>, StoreError> {
-        read!(self, |session| resources::list(session, kind, sort, page))
+        look!(self, |session| resources::list(session, kind, sort, page))
     }
 
     async fn submit(
@@ -196,7 +205,7 @@ impl<D: Database> Store for SqlStore<D> {
     }
 
     async fn builds(&self, ids: &[BuildId]) -> Result<Vec<StoredBuild>, StoreError> {
-        read!(self, |session| builds::of_ids(session, ids))
+        look!(self, |session| builds::of_ids(session, ids))
     }
 
     async fn list_builds(
@@ -204,7 +213,7 @@ impl<D: Database> Store for SqlStore<D> {
         project: Option<&ProjectName>,
         page: &PageRequest,
     ) -> Result<Page<BuildId>, StoreError> {
-        read!(self, |session| builds::list(session, project, page))
+        look!(self, |session| builds::list(session, project, page))
     }
 
     async fn delete_build(&self, id: &BuildId) -> Result<Deletion, StoreError> {
@@ -216,7 +225,7 @@ impl<D: Database> Store for SqlStore<D> {
     }
 
     async fn reports(&self, arns: &[String]) -> Result<Vec<StoredReport>, StoreError> {
-        read!(self, |session| reports::of_arns(session, arns))
+        look!(self, |session| reports::of_arns(session, arns))
     }
 
     async fn list_reports(
@@ -224,11 +233,11 @@ impl<D: Database> Store for SqlStore<D> {
         filter: &ReportFilter,
         page: &PageRequest,
     ) -> Result<Page<String>, StoreError> {
-        read!(self, |session| reports::list(session, filter, page))
+        look!(self, |session| reports::list(session, filter, page))
     }
 
     async fn report_details(&self, arn: &str) -> Result<Option<Json>, StoreError> {
-        read!(self, |session| reports::details(session, arn))
+        look!(self, |session| reports::details(session, arn))
     }
 
     async fn delete_report(&self, arn: &str) -> Result<bool, StoreError> {
@@ -260,7 +269,7 @@ impl<D: Database> Store for SqlStore<D> {
     }
 
     async fn held(&self, agent: &str) -> Result<Vec<HeldLease>, StoreError> {
-        read!(self, |session| agents::held(session, agent))
+        look!(self, |session| agents::held(session, agent))
     }
 
     async fn farewell(&self, agent: &str) -> Result<(), StoreError> {
@@ -305,7 +314,7 @@ impl<D: Database> Store for SqlStore<D> {
     }
 
     async fn agents(&self) -> Result<Vec<(AgentDescription, Timestamp)>, StoreError> {
-        read!(self, |session| agents::all(session))
+        look!(self, |session| agents::all(session))
     }
 
     fn changes(&self) -> Changes {

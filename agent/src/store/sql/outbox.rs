@@ -110,7 +110,7 @@ impl<D: Database> Outbox for SqlStore<D> {
         life: Duration,
     ) -> Result<Vec<Message>, StoreError> {
         // Whoever is woken for nothing writes nothing.
-        let mut reading = self.database.read().await?;
+        let mut reading = self.database.look().await?;
         if reading
             .rows(IS_DUE, &[destination.into()])
             .await?
