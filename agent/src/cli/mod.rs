@@ -13,12 +13,14 @@ mod images;
 mod intake_args;
 mod keys;
 mod lint;
+mod logging;
 mod logs;
 mod man;
 mod mask_check;
 mod place;
 mod plan;
 mod recover;
+mod reload;
 mod resume;
 mod retry;
 mod run;
@@ -33,7 +35,7 @@ mod terminal;
 mod timings;
 mod worker;
 
-use std::io::{self, IsTerminal};
+use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -41,12 +43,11 @@ use std::sync::Arc;
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use nix::unistd::geteuid;
-use tracing_subscriber::EnvFilter;
 
 use crate::api::ImportedCredentials;
 use crate::build::Tools;
 use crate::cache::LocalCache;
-use crate::config::{self, Config};
+use crate::config::{self, Config, ConfigError};
 use crate::credentials::Aws;
 use crate::data_directory::DataDirectory;
 use crate::docker::Engine;
@@ -116,7 +117,7 @@ enum Command {
 
 /// Runs a parsed command line and gives the program's exit code.
 pub async fn run(cli: Cli) -> ExitCode {
-    start_logging(cli.global.log_format);
+    logging::start(cli.global.log_format);
     let ended = match cli.command {
         Command::Run(args) => Box::pin(run::run(*args, &cli.global)).await,
         Command::Lint(args) => lint::run(&args),
@@ -142,27 +143,20 @@ pub async fn run(cli: Cli) -> ExitCode {
     ended.unwrap_or_else(|failure| failure.report()).into()
 }
 
-fn start_logging(format: LogFormat) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
-    let logging = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_ansi(io::stderr().is_terminal())
-        .with_writer(io::stderr);
-    match format {
-        LogFormat::Text => logging.init(),
-        LogFormat::Json => logging.json().init(),
-    }
-}
-
 impl GlobalArgs {
     /// The configuration: file, variables, flags.
     fn config(&self) -> Result<Config, Failure> {
-        let loaded = Config::load(
+        let config = self.read_config().map_err(Failure::usage)?;
+        logging::follow(&config);
+        Ok(config)
+    }
+
+    fn read_config(&self) -> Result<Config, ConfigError> {
+        let mut config = Config::load(
             self.config.as_deref(),
             &config::process_environment,
             geteuid().is_root(),
-        );
-        let mut config = loaded.map_err(Failure::usage)?;
+        )?;
         if let Some(directory) = &self.data_directory {
             config.data_directory.clone_from(directory);
         }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, anyhow};
 use clap::Args;
 use tokio::net::TcpListener;
+use tokio::signal::unix::SignalKind;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
@@ -16,6 +17,7 @@ use uuid::Uuid;
 
 use super::exit::{Exit, Failure};
 use super::intake_args::{self, IntakeArgs};
+use super::reload::Reload;
 use super::store_args::StoreArgs;
 use super::telling::Telling;
 use super::{GlobalArgs, data_directory, keys, print, signals, source_credentials_in, worker};
@@ -39,7 +41,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 ///
 /// Starts with nothing: no AWS account, no database, no configuration. AWS's command line and SDKs work
 /// with it once they are told the endpoint. Without access keys it serves this machine only, and whoever
-/// is on it may do everything. SIGTERM lets running builds end; a second one leaves them to the next worker.
+/// is on it may do everything. SIGTERM lets running builds end; a second one leaves them to the next worker. SIGHUP reads
+/// the configuration again, as `worker` does.
 #[derive(Debug, Args)]
 pub(super) struct ServerArgs {
     /// Address to listen on; another one than this machine's needs access keys [default: 127.0.0.1:8080]
@@ -103,13 +106,18 @@ pub(super) async fn run(args: ServerArgs, global: &GlobalArgs) -> Result<Exit, F
     let logs = KeptLogs::new(data.kept_logs());
     tasks.spawn(expire(logs, age, stop.clone()));
     let serving = api::serve(listener, tls, endpoint, &stop);
-    tokio::join!(serving, work(worker, &telling, &stop)).1?;
-    Ok(Exit::Success)
+    let followed = worker.as_ref().map(|(worker, _)| worker);
+    let reload = Reload::new(global, config, &telling, followed)?;
+    let working = async { tokio::join!(serving, work(worker.as_ref(), &telling, &stop)).1 };
+    tokio::select! {
+        ended = working => ended.map(|()| Exit::Success),
+        never = reload.follow(|config| apply(&args, config)) => match never {},
+    }
 }
 
 /// Works until a signal asks for the end; requests are answered as long as builds run.
 async fn work(
-    worker: Option<(Worker, Intakes)>,
+    worker: Option<&(Worker, Intakes)>,
     telling: &Telling,
     stop: &CancellationToken,
 ) -> Result<(), Failure> {
@@ -119,9 +127,10 @@ async fn work(
     if let Some((worker, intakes)) = worker {
         let orders = Orders::default();
         worker::listen(&orders, false, &mut tasks)?;
-        worker::work(&worker, (telling, &intakes), &orders).await;
+        worker::work(worker, (telling, intakes), &orders).await;
     } else {
-        let ends = signals::stop_token(&mut tasks)?;
+        let ending = [SignalKind::interrupt(), SignalKind::terminate()];
+        let ends = signals::stop_token_of(&mut tasks, &ending)?;
         telling.deliver(Uuid::new_v4().to_string(), &ends).await;
     }
     Ok(())

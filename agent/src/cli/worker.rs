@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::exit::{Exit, Failure, tell};
 use super::intake_args::{self, IntakeArgs};
+use super::reload::Reload;
 use super::store_args::StoreArgs;
 use super::telling::Telling;
 use super::{GlobalArgs, data_directory};
@@ -19,7 +20,9 @@ use crate::worker::{Orders, Worker};
 ///
 /// SIGTERM or SIGINT drains: nothing new is taken, running builds go on until they end or the drain
 /// limit of the configuration is over. A second one, or `--hand-over`, ends the worker at once: its
-/// builds go on alone, and the next worker with this data directory takes them up.
+/// builds go on alone, and the next worker with this data directory takes them up. SIGHUP reads the
+/// configuration again: what the worker offers and how it lives, who is told of builds and which messages
+/// are shown follow at once, whatever else has changed is named and needs a restart.
 #[derive(Debug, Args)]
 pub(super) struct WorkerArgs {
     #[command(flatten)]
@@ -35,16 +38,19 @@ pub(super) async fn run(args: WorkerArgs, global: &GlobalArgs) -> Result<Exit, F
     let mut config = global.config()?;
     args.intake.apply(&mut config);
     let store = args.store.open(&data_directory(&config)?, &config).await?;
-    let tools = global.tools_for(config, &store).await?;
+    let tools = global.tools_for(config.clone(), &store).await?;
     let telling = Telling::new(&tools.config, &store, &tools.aws, &tools.source_credentials);
     let worker = Worker::new(Arc::clone(&store), tools.clone()).map_err(Failure::fault)?;
     let intakes = intake_args::intakes(&store, &tools, worker.vacancies()).await?;
     let orders = Orders::default();
     let mut tasks = JoinSet::new();
     listen(&orders, args.hand_over, &mut tasks)?;
+    let reload = Reload::new(global, config, &telling, Some(&worker))?;
     tell(format_args!("worker {} waits for builds", worker.id()));
-    work(&worker, (&telling, &intakes), &orders).await;
-    Ok(Exit::Success)
+    tokio::select! {
+        () = work(&worker, (&telling, &intakes), &orders) => Ok(Exit::Success),
+        never = reload.follow(|config| args.intake.apply(config)) => match never {},
+    }
 }
 
 /// Works, takes what comes in for as long as new builds are taken, and tells others of it, until there is nothing left

@@ -6,6 +6,7 @@ mod docker;
 mod events;
 mod intake;
 pub mod lint;
+mod live;
 mod server;
 mod sources;
 mod worker;
@@ -16,6 +17,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use tracing_subscriber::EnvFilter;
 
 pub use docker::{
     DockerAccess, DockerRefused, DockerServers, Elevation, PrivilegedMode, ServerPrivileges,
@@ -63,6 +65,8 @@ pub struct Config {
     pub region: String,
     /// AWS account that stands in ARNs, 12 digits. Default: `000000000000`.
     pub account: String,
+    /// Which of the agent's own messages are shown, in the form of `RUST_LOG`, which wins. Default: `warn`.
+    pub log: String,
     /// Caches that builds keep on this machine.
     pub cache: CacheConfig,
     /// Settings of `worker`.
@@ -97,6 +101,7 @@ impl Default for Config {
             docker_layers_limit_gib: 20,
             region: "us-east-1".to_owned(),
             account: "000000000000".to_owned(),
+            log: "warn".to_owned(),
             cache: CacheConfig::default(),
             worker: WorkerConfig::default(),
             server: ServerConfig::default(),
@@ -250,11 +255,12 @@ impl Config {
 impl Config {
     fn of_file(path: &Path) -> Result<Self, ConfigError> {
         let config: Self = from_file(path)?;
-        events::check(&config.events, &config.commit_status).map_err(|reason| {
-            ConfigError::Invalid {
-                path: path.to_owned(),
-                reason,
-            }
+        let log = EnvFilter::try_new(&config.log);
+        let log = log.map_err(|error| format!("log: {error}"));
+        let checked = log.and_then(|_| events::check(&config.events, &config.commit_status));
+        checked.map_err(|reason| ConfigError::Invalid {
+            path: path.to_owned(),
+            reason,
         })?;
         Ok(config)
     }

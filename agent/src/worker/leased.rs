@@ -273,7 +273,7 @@ impl LogSink for Reporter<'_> {
     }
 
     async fn writes_follow(&mut self) -> bool {
-        let life = self.node.tools.config.worker.lease();
+        let life = self.node.config().lease();
         loop {
             let asked = Moment::now();
             match self.node.store.confirm(self.fence, life).await {

@@ -9,32 +9,40 @@ use nix::fcntl::{Flock, FlockArg};
 use nix::sys::statvfs::statvfs;
 use uuid::Uuid;
 
-use crate::config::Config;
+use crate::config::{Config, WorkerConfig};
 use crate::data_directory::DataDirectory;
 use crate::model::EnvironmentType;
 use crate::store::{AgentDescription, Resources};
 
 /// Describes this agent to the others.
 pub(super) fn describe(config: &Config, data: &DataDirectory) -> io::Result<AgentDescription> {
-    let worker = &config.worker;
+    let mut agent = AgentDescription {
+        id: identity(data.root())?,
+        host: nix::unistd::gethostname()?.to_string_lossy().into_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        environment_types: environment_types(),
+        fleets: Vec::new(),
+        on_demand: false,
+        capacity: Resources::NONE,
+        shrinks: false,
+        closed: None,
+    };
+    offer(&mut agent, &config.worker);
+    Ok(agent)
+}
+
+/// Lets an agent offer what the configuration says.
+pub(super) fn offer(agent: &mut AgentDescription, worker: &WorkerConfig) {
     let machine = resources();
-    let capacity = Resources {
+    agent.fleets.clone_from(&worker.fleets);
+    agent.on_demand = worker.is_on_demand();
+    agent.shrinks = worker.shrink_builds;
+    agent.capacity = Resources {
         processors_milli: worker
             .processors
             .map_or(machine.processors_milli, |count| count.saturating_mul(1000)),
         memory_mib: worker.memory_mib.unwrap_or(machine.memory_mib),
     };
-    Ok(AgentDescription {
-        id: identity(data.root())?,
-        host: nix::unistd::gethostname()?.to_string_lossy().into_owned(),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        environment_types: environment_types(),
-        fleets: worker.fleets.clone(),
-        on_demand: worker.is_on_demand(),
-        capacity,
-        shrinks: worker.shrink_builds,
-        closed: None,
-    })
 }
 
 /// Locks a data directory for one worker. `None` if another one has it.

@@ -25,6 +25,7 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::build::Tools;
+use crate::config::{Config, WorkerConfig};
 use crate::logs::{Moment, Permit};
 use crate::store::{AgentDescription, Lease, Offer, Resources, Store};
 use outcomes::Outcomes;
@@ -69,12 +70,21 @@ struct Node {
     store: Arc<dyn Store>,
     tools: Tools,
     agent: AgentDescription,
+    /// What follows the configuration.
+    live: watch::Sender<Live>,
     /// Why nothing new is taken, if so.
     closed: watch::Sender<Option<String>>,
     /// Whether it waits for builds: none is being leased, and all that were have their places.
     is_waiting: AtomicBool,
     running: Running,
     outcomes: Outcomes,
+}
+
+/// What a worker offers and how it lives, as its configuration says at present.
+#[derive(Debug)]
+struct Live {
+    config: WorkerConfig,
+    agent: AgentDescription,
 }
 
 impl Worker {
@@ -86,7 +96,12 @@ impl Worker {
         })?;
         let agent = machine::describe(&tools.config, &tools.data).map_err(WorkerError::Prepare)?;
         let outcomes = Outcomes::open(tools.data.root()).map_err(WorkerError::Prepare)?;
+        let live = Live {
+            config: tools.config.worker.clone(),
+            agent: agent.clone(),
+        };
         let node = Node {
+            live: watch::Sender::new(live),
             store,
             tools,
             agent,
@@ -110,6 +125,14 @@ impl Worker {
     pub fn vacancies(&self) -> Arc<dyn Fn() -> u32 + Send + Sync> {
         let node = Arc::clone(&self.node);
         Arc::new(move || node.vacancies())
+    }
+
+    /// From now on it offers what this configuration says, and lives by it. Builds that run go on.
+    pub fn follow(&self, config: &Config) {
+        self.node.live.send_modify(|live| {
+            machine::offer(&mut live.agent, &config.worker);
+            live.config = config.worker.clone();
+        });
     }
 
     /// Works until it is told not to.
@@ -149,7 +172,7 @@ impl Worker {
 /// given up half way: a lease that nobody knows of would hold its build up.
 async fn lease(node: &Arc<Node>, builds: &mut JoinSet<()>, orders: &Orders) {
     let mut work = node.store.changes().work;
-    let poll = node.tools.config.worker.poll();
+    let mut live = node.live.subscribe();
     while !orders.drain.is_cancelled() {
         while let Some(ended) = builds.try_join_next() {
             report(ended);
@@ -163,7 +186,7 @@ async fn lease(node: &Arc<Node>, builds: &mut JoinSet<()>, orders: &Orders) {
                 drop(has_entered.await);
                 continue;
             }
-            Ok(None) => poll,
+            Ok(None) => node.config().poll(),
             Err(error) => {
                 tracing::warn!("cannot lease a build, trying again: {error:#}");
                 AFTER_FAILURE
@@ -174,6 +197,7 @@ async fn lease(node: &Arc<Node>, builds: &mut JoinSet<()>, orders: &Orders) {
             () = orders.drain.cancelled() => {}
             // The store may call at any time that there is something new.
             Ok(()) = work.changed() => {}
+            Ok(()) = live.changed() => {}
             Some(ended) = builds.join_next() => report(ended),
             () = sleep(pause) => {}
         }
@@ -183,7 +207,7 @@ async fn lease(node: &Arc<Node>, builds: &mut JoinSet<()>, orders: &Orders) {
 
 /// Takes a build for which there is room, if there is one, with the permission to write what it yields.
 async fn take(node: &Node) -> anyhow::Result<Option<(Lease, Permit)>> {
-    let worker = &node.tools.config.worker;
+    let worker = node.config();
     let held = node.running.held();
     if worker
         .concurrent_builds
@@ -211,7 +235,7 @@ async fn take(node: &Node) -> anyhow::Result<Option<(Lease, Permit)>> {
 
 /// Lets running builds go on for a while, and then asks them to stop.
 async fn drain(node: &Node, builds: &mut JoinSet<()>) {
-    let limit = node.tools.config.worker.drain();
+    let limit = node.config().drain();
     if timeout(limit, join_all(builds)).await.is_err() {
         tracing::warn!(
             "{} builds did not end in time, they are let go",
@@ -237,9 +261,9 @@ impl Node {
     /// How many builds of the smallest usual size could begin now.
     fn vacancies(&self) -> u32 {
         let held = self.running.held();
-        let most = self.tools.config.worker.concurrent_builds;
+        let most = self.config().concurrent_builds;
         let left = most.map_or(u32::MAX, |most| most.saturating_sub(held.builds));
-        let free = self.agent.capacity.without(held.resources);
+        let free = self.live.borrow().agent.capacity.without(held.resources);
         let is_waiting = self.is_waiting.load(Ordering::Relaxed);
         if !is_waiting || left == 0 || free == Resources::NONE || self.closed.borrow().is_some() {
             return 0;
@@ -254,7 +278,12 @@ impl Node {
     fn description(&self) -> AgentDescription {
         AgentDescription {
             closed: self.closed.borrow().clone(),
-            ..self.agent.clone()
+            ..self.live.borrow().agent.clone()
         }
+    }
+
+    /// How it lives at present.
+    fn config(&self) -> WorkerConfig {
+        self.live.borrow().config.clone()
     }
 }

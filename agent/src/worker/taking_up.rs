@@ -73,7 +73,7 @@ fn left(node: &Node) -> HashMap<Uuid, BuildDirectory> {
 /// The leases of the worker before. `None` if the store does not say: then they run out, and are dealt
 /// with as those of any lost worker.
 async fn held(node: &Node, over: &[Fence]) -> Option<Vec<HeldLease>> {
-    let life = node.tools.config.worker.lease();
+    let life = node.config().lease();
     for _ in 0..TRIES {
         match node.store.heartbeat(&node.description(), over, life).await {
             Ok(held) => return Some(held),

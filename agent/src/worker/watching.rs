@@ -1,17 +1,16 @@
 //! What goes on beside the builds: signs of life, the passing of time in the queue, leftovers, the disk.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use tokio::time::{MissedTickBehavior, interval, sleep};
+use tokio::time::sleep;
 
 use super::{AFTER_FAILURE, Node, housekeeping as leftovers, machine};
 use crate::logs::Moment;
 
 /// Gives signs of life, and hears what became of the leases.
 pub(super) async fn heartbeat(node: Arc<Node>) {
-    let every = node.tools.config.worker.heartbeat();
     loop {
+        let every = node.config().heartbeat();
         let pause = if beat(&node).await {
             every
         } else {
@@ -40,7 +39,7 @@ pub(super) async fn stops(node: Arc<Node>) {
 /// One sign of life. What was leased meanwhile is not compared with the answer.
 async fn beat(node: &Node) -> bool {
     let known = node.running.fences();
-    let life = node.tools.config.worker.lease();
+    let life = node.config().lease();
     let asked = Moment::now();
     match node
         .store
@@ -60,9 +59,7 @@ async fn beat(node: &Node) -> bool {
 
 /// Does what time does to the queue. Every worker of a store does it; one is enough.
 pub(super) async fn sweep(node: Arc<Node>) {
-    let mut times = every(node.tools.config.worker.heartbeat());
     loop {
-        times.tick().await;
         match node.store.sweep().await {
             Ok(swept) if swept != crate::store::Sweep::default() => tracing::info!(
                 "{} builds waited too long, {} were taken from lost workers",
@@ -72,15 +69,15 @@ pub(super) async fn sweep(node: Arc<Node>) {
             Ok(_) => {}
             Err(error) => tracing::warn!("cannot look after the queue: {error:#}"),
         }
+        sleep(node.config().heartbeat()).await;
     }
 }
 
 /// Removes what dead agents left on this machine.
 pub(super) async fn housekeeping(node: Arc<Node>) {
-    let mut times = every(node.tools.config.worker.housekeeping());
     loop {
-        times.tick().await;
         clean(&node).await;
+        sleep(node.config().housekeeping()).await;
     }
 }
 
@@ -109,7 +106,7 @@ async fn try_to_clean(node: &Node) -> anyhow::Result<()> {
 
 /// Takes nothing new while the disk is nearly full.
 pub(super) fn look_at_disk(node: &Node) -> std::io::Result<()> {
-    let floor = u64::from(node.tools.config.worker.disk_floor_mib);
+    let floor = u64::from(node.config().disk_floor_mib);
     let free = machine::free_mib(node.tools.data.root())?;
     let full = (free < floor)
         .then(|| format!("its disk has {free} MiB left, less than the {floor} it keeps free"));
@@ -123,10 +120,4 @@ pub(super) fn look_at_disk(node: &Node) -> std::io::Result<()> {
         changes
     });
     Ok(())
-}
-
-fn every(time: Duration) -> tokio::time::Interval {
-    let mut times = interval(time);
-    times.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    times
 }

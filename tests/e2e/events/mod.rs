@@ -2,6 +2,7 @@
 
 mod aws;
 mod commit_status;
+mod reload;
 
 use std::collections::BTreeSet;
 use std::process::Command;

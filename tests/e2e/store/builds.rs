@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use agent::model::{BuildId, BuildRequest, Status};
+use agent::model::{BuildId, BuildRequest, ProjectSource, SourceLocation, SourceType, Status};
 use agent::store::{
-    AtLimit, Deletion, Ended, IdempotencyToken, NewBuild, Operation, Order, PageRequest,
-    StoreError, TOKEN_LIFE,
+    AtLimit, CommandsRan, Deletion, Ended, IdempotencyToken, NewBuild, Operation, Order,
+    PageRequest, StoreError, TOKEN_LIFE,
 };
 use serde_json::json;
 use tests::stores::{LIFE, TestStore, agent, build, request};
@@ -21,6 +21,8 @@ promises!(
     a_build_beyond_the_limit_can_be_refused,
     a_failed_build_is_tried_again_as_often_as_it_may,
     a_build_that_was_stopped_is_not_tried_again,
+    a_build_whose_agent_was_lost_is_tried_again,
+    a_build_that_waited_too_long_or_is_of_a_pipeline_is_not_tried_again,
 );
 
 fn token(token: &str, fingerprint: &str) -> IdempotencyToken {
@@ -233,6 +235,61 @@ async fn a_build_that_was_stopped_is_not_tried_again(test: &TestStore) {
             .unwrap();
         assert_eq!(test.lease("one").await, None);
     }
+}
+
+async fn a_build_whose_agent_was_lost_is_tried_again(test: &TestStore) {
+    let first = test.submit_as(retried(1)).await;
+    let lease = test.lease("one").await.unwrap();
+    let written = test
+        .store
+        .progress(&lease.fence, lease.record.clone(), true)
+        .await;
+    written.unwrap();
+    let lost = test
+        .store
+        .give_up(&lease.fence, "gone", CommandsRan::MaybeSo)
+        .await;
+    lost.unwrap();
+    let first = test.build(&first.id).await;
+    assert_eq!(first.status, "FAULT");
+    let next = test.lease("two").await.unwrap();
+    assert_eq!(
+        first.record["autoRetryConfig"]["nextAutoRetry"],
+        arn(&next.request)
+    );
+    let config = json!({"autoRetryLimit": 1, "autoRetryNumber": 1,
+        "previousAutoRetry": arn(&first.request)});
+    assert_eq!(next.record["autoRetryConfig"], config);
+    assert_eq!(next.request.build_number, 2);
+    // What the second one says of itself is kept by whoever runs it.
+    let outcome = Ended {
+        record: next.record.clone(),
+        ..ended(Status::Failed)
+    };
+    test.store.finish(&next.fence, outcome).await.unwrap();
+    assert_eq!(
+        test.build(&next.fence.build).await.record["autoRetryConfig"],
+        config
+    );
+    assert_eq!(test.lease("one").await, None, "the limit is reached");
+}
+
+async fn a_build_that_waited_too_long_or_is_of_a_pipeline_is_not_tried_again(test: &TestStore) {
+    let waits = test.submit_as(retried(2)).await;
+    test.step(Duration::from_hours(9)).await;
+    assert_eq!(test.store.sweep().await.unwrap().timed_out, 1);
+    assert_eq!(test.build(&waits.id).await.status, "TIMED_OUT");
+    assert_eq!(test.lease("one").await, None);
+    let mut of_pipeline = retried(2);
+    of_pipeline.request.source =
+        SourceLocation::Project(ProjectSource::of_type(SourceType::Codepipeline));
+    test.submit_as(of_pipeline).await;
+    let lease = test.lease("one").await.unwrap();
+    test.store
+        .finish(&lease.fence, ended(Status::Failed))
+        .await
+        .unwrap();
+    assert_eq!(test.lease("one").await, None);
 }
 
 async fn a_build_beyond_the_limit_can_be_refused(test: &TestStore) {

@@ -4,7 +4,7 @@ use serde_json::{Value as Json, json};
 
 use super::builds;
 use super::enqueue::{Arrival, enqueue};
-use crate::model::{BuildId, BuildRequest, Status};
+use crate::model::{BuildId, BuildRequest, SourceLocation, SourceType, Status};
 use crate::store::database::Session;
 use crate::store::{AtLimit, NewBuild, StoreError, StoredBuild};
 
@@ -25,6 +25,9 @@ pub(super) async fn follow(
     let Some(ended) = builds::of_id(session, id).await? else {
         return Ok(());
     };
+    if is_of_pipeline(&ended.request) {
+        return Ok(());
+    }
     let limit = ended.request.auto_retry_limit;
     let number = number(&ended.record);
     if number >= limit {
@@ -55,6 +58,15 @@ pub(super) async fn follow(
 
 fn arn(request: &BuildRequest) -> String {
     request.arn(&format!("build/{}", request.id))
+}
+
+/// Builds of a pipeline are tried again by the pipeline, if at all: the artifacts of a try belong to one
+/// execution of its action (user guide, "Retry builds automatically").
+fn is_of_pipeline(request: &BuildRequest) -> bool {
+    let SourceLocation::Project(source) = &request.source else {
+        return false;
+    };
+    source.source_type == SourceType::Codepipeline
 }
 
 /// Which try this is: 0 is the first one.
