@@ -4,6 +4,7 @@ use std::fs;
 use std::io::{self, BufRead, BufReader, Write};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -15,7 +16,7 @@ use super::builds::{mebibytes, peak_memory_kib};
 use super::{LONG_TURNS, Row, in_turns};
 
 /// Lines of the log.
-const LINES: usize = 1_000_000;
+const LINES: u32 = 2_000_000;
 
 /// The argument that makes this program [serve].
 pub(crate) const SERVE: &str = "serve-cloudwatch";
@@ -30,14 +31,14 @@ pub(crate) fn speed() -> Row {
     let mut turn = 0;
     let (agent, peer) = in_turns(
         LONG_TURNS,
-        || ship(&Endpoint::start(None), |url| logging.agent(url)),
+        || ship(Endpoint::start(None), |url| logging.agent(url)),
         || {
             turn += 1;
             let endpoint = Endpoint::start(Some(&docker));
-            ship(&endpoint, |url| docker.logging(url, turn));
+            ship(endpoint, |url| docker.logging(url, turn));
         },
     );
-    let speed = |time: std::time::Duration| f64::from(1_000_000_u32) / time.as_secs_f64();
+    let speed = |time: Duration| f64::from(LINES) / time.as_secs_f64();
     Row {
         what: "lines a second to CloudWatch, against awslogs".to_owned(),
         agent: format!("{:.0}", speed(agent)),
@@ -70,7 +71,9 @@ pub(crate) fn serve() -> io::Result<()> {
     let mut out = io::stdout().lock();
     writeln!(out, "{}", endpoint.url())?;
     out.flush()?;
-    endpoint.wait_for_events(LINES);
+    // It serves on until its input ends: a log has lines of its own, after those that count.
+    io::copy(&mut io::stdin().lock(), &mut io::sink())?;
+    endpoint.wait_for_events(LINES as usize);
     assert_eq!(endpoint.violations(), [""; 0]);
     Ok(())
 }
@@ -109,14 +112,14 @@ impl Logging {
 }
 
 /// Runs what logs to an endpoint, and waits until all has arrived there.
-fn ship(endpoint: &Endpoint, command: impl FnOnce(&str) -> Command) {
+fn ship(endpoint: Endpoint, command: impl FnOnce(&str) -> Command) {
     run(&mut command(&endpoint.url));
     endpoint.finish();
 }
 
 /// A process that [serves](serve).
 struct Endpoint {
-    process: std::cell::RefCell<Child>,
+    process: Child,
     url: String,
 }
 
@@ -135,7 +138,7 @@ impl Endpoint {
         };
         let mut process = command
             .arg(SERVE)
-            .stdin(Stdio::null())
+            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
             .expect("this program starts again");
@@ -144,13 +147,15 @@ impl Endpoint {
         let read = BufReader::new(said).read_line(&mut url);
         assert!(read.is_ok_and(|read| read > 0), "the endpoint listens");
         Self {
-            process: process.into(),
+            process,
             url: url.trim().to_owned(),
         }
     }
 
-    fn finish(&self) {
-        let status = self.process.borrow_mut().wait();
+    /// Waits until all lines have arrived.
+    fn finish(mut self) {
+        // It hears of the end through its standard input, which waiting closes.
+        let status = self.process.wait();
         assert!(
             status.is_ok_and(|status| status.success()),
             "every line arrives"
