@@ -15,6 +15,7 @@ use crate::credentials::{Aws, Role, describe};
 use crate::data_directory::DataDirectory;
 use crate::docker::Engine;
 use crate::events;
+use crate::intake;
 use crate::model::BuildRequest;
 
 /// Free space below which builds are likely to fail, in bytes.
@@ -48,6 +49,7 @@ pub(super) async fn run(args: DoctorArgs, global: &GlobalArgs) -> Result<Exit, F
     let buildspec = preview::buildspec(&request).ok();
     let mut permissions = permissions::of(&request, buildspec.as_ref());
     permissions.extend(events::permissions(&config));
+    permissions.extend(intake::permissions(&config));
     let mut checks = vec![
         Check {
             what: "data directory",

@@ -9,6 +9,7 @@
 mod ask;
 mod codepipeline;
 mod patience;
+mod permissions;
 mod sqs;
 
 use std::fmt;
@@ -24,6 +25,7 @@ use crate::credentials::Aws;
 use crate::model::Site;
 use crate::store::{Store, StoreError};
 use codepipeline::Jobs;
+pub use permissions::permissions;
 use sqs::Queue;
 
 /// How long the answers of the last builds may take when the worker has ended, and the answer to the last question for

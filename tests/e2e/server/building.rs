@@ -141,6 +141,7 @@ fn version_2_of_the_aws_cli_tails_the_log_of_a_build_that_runs() {
     aws(&server, &["stop-build", "--id", &id]);
     // What comes after it has begun to follow is shown as well.
     tail.wait_for("Phase complete: BUILD State: STOPPED");
-    tail.signal(nix::sys::signal::Signal::SIGINT);
+    // Whatever runs in the background of a script does not hear SIGINT.
+    tail.signal(nix::sys::signal::Signal::SIGTERM);
     tail.finish();
 }

@@ -23,6 +23,7 @@ promises!(
     a_limit_refuses_what_comes_at_once_beyond_it,
     calls_at_once_fail_each_for_itself,
     a_build_has_one_outcome_however_many_come_at_once,
+    an_older_attempt_cannot_hide_behind_the_one_that_holds_the_lease,
     progress_at_once_reaches_every_build,
 );
 
@@ -235,8 +236,8 @@ async fn a_build_has_one_outcome_however_many_come_at_once(test: &TestStore) {
         let mut ending = JoinSet::new();
         for number in 0..9 {
             let store = Arc::clone(&test.store);
-            let fence = [&fence, &older][number % 2].clone();
-            let status = [Status::Succeeded, Status::Failed, Status::Fault][number % 3];
+            let fence = [&older, &older, &fence][number % 3].clone();
+            let status = [Status::Succeeded, Status::Failed, Status::Fault][number / 3];
             ending.spawn(async move {
                 let ended = store.finish(&fence, ended(status)).await;
                 ended.map(|()| (fence, status))
@@ -256,6 +257,31 @@ async fn a_build_has_one_outcome_however_many_come_at_once(test: &TestStore) {
         assert_eq!(*winner, fence);
         assert_eq!(test.build(&fence.build).await.status, status.name());
     }
+}
+
+async fn an_older_attempt_cannot_hide_behind_the_one_that_holds_the_lease(test: &TestStore) {
+    test.submit("demo").await;
+    let fence = test.lease("one").await.unwrap().fence;
+    let older = Fence {
+        attempt: 7,
+        ..fence.clone()
+    };
+    let tell = |fence| {
+        test.store
+            .progress(fence, json!({"attempt": fence.attempt}), true)
+    };
+    let told = tokio::join!(tell(&older), tell(&fence), tell(&older));
+    assert!(
+        matches!(told.0, Err(StoreError::LeaseLost { .. })),
+        "{told:?}"
+    );
+    assert!(told.1.is_ok(), "{told:?}");
+    assert!(
+        matches!(told.2, Err(StoreError::LeaseLost { .. })),
+        "{told:?}"
+    );
+    let attempt = &test.build(&fence.build).await.record["attempt"];
+    assert_eq!(*attempt, json!(fence.attempt));
 }
 
 async fn progress_at_once_reaches_every_build(test: &TestStore) {

@@ -63,12 +63,13 @@ async fn extend(
     life: Duration,
 ) -> Result<bool, StoreError> {
     let kept = fenced::hold(session, fences).await?;
+    let kept: Vec<Json> = kept
+        .builds()
+        .map(|build| json!({"build": build.to_string()}))
+        .collect();
     let is_any = !kept.is_empty();
     if is_any {
-        let kept: Json = kept
-            .into_keys()
-            .map(|build| json!({"build": build.to_string()}))
-            .collect();
+        let kept = Json::from(kept);
         let values = [(&kept).into(), millis(life).into()];
         session.rows(session.text(EXTEND), &values).await?;
     }

@@ -17,7 +17,7 @@ use crate::store::{CommandsRan, Ended, Fence, Kind, StoreError};
 /// circle.
 const HOLD: Twin = of_each!(
     "
-SELECT queue.build, queue.priority, queue.shows_status FROM queue JOIN ",
+SELECT queue.build, queue.attempt, queue.agent, queue.priority, queue.shows_status FROM queue JOIN ",
     [build text, attempt bigint, agent text],
     " ON queue.build = asked.build AND queue.attempt = asked.attempt AND queue.agent = asked.agent
 ORDER BY queue.build",
@@ -93,29 +93,73 @@ pub(super) struct Held {
     shows_status: bool,
 }
 
-/// Holds leases until the transaction ends, as far as they are still the agents'. Gives the builds.
+/// Leases that are held until the transaction ends, by their builds. An older attempt may ask in the same
+/// transaction as the one that holds the lease, so that the build alone says nothing.
+#[derive(Debug, Default)]
+pub(super) struct Holds(BTreeMap<Uuid, Lease>);
+
+#[derive(Debug)]
+struct Lease {
+    attempt: i64,
+    agent: String,
+    held: Held,
+}
+
+impl Lease {
+    fn is_of(&self, fence: &Fence) -> bool {
+        self.attempt == i64::from(fence.attempt) && self.agent == fence.agent
+    }
+}
+
+impl Holds {
+    /// The lease of this attempt, if it holds it.
+    fn of(&self, fence: &Fence) -> Option<Held> {
+        let lease = self.0.get(&fence.build.uuid);
+        lease
+            .filter(|lease| lease.is_of(fence))
+            .map(|lease| lease.held)
+    }
+
+    /// The same, once: whoever asks again is too late.
+    fn take(&mut self, fence: &Fence) -> Option<Held> {
+        let held = self.of(fence)?;
+        self.0.remove(&fence.build.uuid);
+        Some(held)
+    }
+
+    /// The builds.
+    pub(super) fn builds(&self) -> impl Iterator<Item = &Uuid> {
+        self.0.keys()
+    }
+}
+
+/// Holds leases until the transaction ends, as far as they are still the agents'.
 pub(super) async fn hold(
     session: &mut dyn Session,
     fences: impl Iterator<Item = &Fence> + Send,
-) -> Result<BTreeMap<Uuid, Held>, StoreError> {
+) -> Result<Holds, StoreError> {
     let asked: Json = fences
         .map(|fence| {
             json!({"build": fence.build.uuid.to_string(), "attempt": fence.attempt, "agent": fence.agent})
         })
         .collect();
     if asked == json!([]) {
-        return Ok(BTreeMap::new());
+        return Ok(Holds::default());
     }
     let rows = session.rows(session.text(HOLD), &[(&asked).into()]).await?;
     let held = rows.into_iter().map(|mut row| {
         let build = row.parsed("build id")?;
-        let held = Held {
-            priority: row.integer()?,
-            shows_status: row.is()?,
+        let lease = Lease {
+            attempt: row.integer()?,
+            agent: row.text()?,
+            held: Held {
+                priority: row.integer()?,
+                shows_status: row.is()?,
+            },
         };
-        Ok((build, held))
+        Ok((build, lease))
     });
-    held.collect()
+    held.collect::<Result<_, StoreError>>().map(Holds)
 }
 
 /// Writes down what others are to be told of a record before it takes the place of the one before. Of a
@@ -161,7 +205,7 @@ impl Call for Progress {
 
     async fn answer(session: &mut dyn Session, calls: &[Self]) -> Result<Answers<()>, StoreError> {
         let held = hold(session, calls.iter().map(|call| &call.fence)).await?;
-        let is_held = |call: &&Self| held.contains_key(&call.fence.build.uuid);
+        let is_held = |call: &&Self| held.of(&call.fence).is_some();
         let started = calls.iter().filter(is_held).filter(|call| call.has_started);
         let started: Vec<Json> = started
             .map(|call| json!({"build": call.fence.build.uuid.to_string()}))
@@ -174,9 +218,9 @@ impl Call for Progress {
         let latest = calls.iter().filter(is_held);
         let latest: BTreeMap<Uuid, &Self> =
             latest.map(|call| (call.fence.build.uuid, call)).collect();
-        for (build, call) in &latest {
-            if let Some(held) = held.get(build) {
-                tell(session, &call.fence, *held, &call.record).await?;
+        for call in latest.values() {
+            if let Some(held) = held.of(&call.fence) {
+                tell(session, &call.fence, held, &call.record).await?;
             }
         }
         let records = latest.into_iter().map(
@@ -187,7 +231,7 @@ impl Call for Progress {
             let values = [(&records).into()];
             session.rows(session.text(RECORD), &values).await?;
         }
-        let answer = |call: &Self| match held.get(&call.fence.build.uuid) {
+        let answer = |call: &Self| match held.of(&call.fence) {
             Some(_) => Ok(()),
             None => Err(lost(&call.fence)),
         };
@@ -226,7 +270,7 @@ impl Call for Finish {
         let mut answers = Vec::new();
         for call in calls {
             // A second outcome of one build comes too late, also with the first one.
-            answers.push(match held.remove(&call.fence.build.uuid) {
+            answers.push(match held.take(&call.fence) {
                 Some(held) => {
                     finished.push((call, held));
                     Ok(())
