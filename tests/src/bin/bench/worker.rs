@@ -172,8 +172,9 @@ impl Site {
         const TEXT: &str = "the-first-byte";
         self.runtime.block_on(async {
             let start = Instant::now();
-            // The command itself is in the log before its output.
-            let id = self.submit("printf the-first-; echo byte").await;
+            // The command itself is in the log before its output, which comes in one piece. The build is there for
+            // long enough to be seen.
+            let id = self.submit("echo the-first''-byte; sleep 1").await;
             let spool = self.project.data_directory().join("builds");
             let spool = spool.join(id.uuid.to_string()).join("channel/spool");
             while !holds(&spool, TEXT) {
