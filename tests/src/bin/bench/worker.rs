@@ -90,7 +90,7 @@ pub(crate) fn idle_memory() -> Row {
 pub(crate) fn idle_processor() -> Row {
     let site = Site::start();
     let before = processor_ticks(site.worker.id());
-    site.runtime.block_on(sleep(IDLE));
+    site.runtime.block_on(async { sleep(IDLE).await });
     let ticks = processor_ticks(site.worker.id()) - before;
     // A tick is a hundredth of a second on Linux.
     let percent = ticks / IDLE.as_secs_f64();
