@@ -25,6 +25,12 @@ const KILL_INTERVAL: Duration = Duration::from_millis(10);
 /// is left to the engine, which removes the container.
 const KILL_LIMIT: Duration = Duration::from_millis(900);
 
+/// Time between two attempts to start a process while there are too many.
+const START_INTERVAL: Duration = Duration::from_millis(20);
+
+/// The longest the executor waits for there to be fewer processes.
+const START_PATIENCE: Duration = Duration::from_secs(10);
+
 /// Most that is read after the end of a command to see whether its last bytes begin a secret.
 const SECRET_TAIL_BYTES: usize = 64 * 1024;
 
@@ -130,15 +136,22 @@ impl Supervisor {
     ) -> Result<Run, Fault> {
         self.log.take_output_bytes();
         let started = Instant::now();
-        let spawned = self.output.writer().and_then(|stdout| {
+        self.ended = None;
+        let prepared = self.output.writer().and_then(|stdout| {
             command.stdout(stdout).stderr(self.output.writer()?);
-            sys::spawn(command, identity)
+            sys::lead_session(&mut command, identity);
+            Ok(command)
         });
+        let spawned = match prepared {
+            Ok(command) => self.start(command)?,
+            Err(error) => Err(error),
+        };
         match spawned {
             Ok(pid) => self.current = Some(pid),
+            // Nothing was started, and everything has to end: the loop below sees to that.
+            Err(_) if self.watch.ending().is_some() => {}
             Err(error) => return Ok(Run::NotStarted(error)),
         }
-        self.ended = None;
         loop {
             if self.watch.take_children_changed() {
                 self.reap_all();
@@ -158,6 +171,26 @@ impl Supervisor {
             }
             let until = self.watch.pauses().and_then(|pauses| pauses.until());
             self.pump(until)?;
+        }
+    }
+
+    /// Starts a process. While the build has as many as it may have, as after a command that left
+    /// many in the background, it is tried again for a while, as shells do.
+    fn start(&mut self, mut command: Command) -> Result<io::Result<i32>, Fault> {
+        let patience = Instant::now() + START_PATIENCE;
+        loop {
+            match sys::spawn(&mut command) {
+                Err(error)
+                    if error.kind() == io::ErrorKind::WouldBlock
+                        && self.watch.ending().is_none()
+                        && Instant::now() < patience =>
+                {
+                    // Those that have ended count until they are reaped.
+                    self.reap_all();
+                    self.pump(Some(Instant::now() + START_INTERVAL))?;
+                }
+                spawned => return Ok(spawned),
+            }
         }
     }
 

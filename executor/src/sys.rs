@@ -99,9 +99,9 @@ pub(crate) struct Identity {
     pub(crate) groups: Vec<Gid>,
 }
 
-/// Starts a command in a session of its own, so that it has no controlling terminal and one
-/// signal reaches its whole process group. The child is left to [`wait_any`].
-pub(crate) fn spawn(mut command: Command, identity: Option<Identity>) -> io::Result<i32> {
+/// Lets a command run as somebody, in a session of its own, so that it has no controlling terminal
+/// and one signal reaches its whole process group.
+pub(crate) fn lead_session(command: &mut Command, identity: Option<Identity>) {
     let become_it = move || {
         unistd::setsid()?;
         // The executor has blocked the signals it watches for, and a child inherits that: it could
@@ -116,6 +116,10 @@ pub(crate) fn spawn(mut command: Command, identity: Option<Identity>) -> io::Res
     };
     // SAFETY: the closure makes system calls only; it allocates nothing and takes no lock.
     unsafe { command.pre_exec(become_it) };
+}
+
+/// Starts a command and leaves the child to [`wait_any`]. Gives its number.
+pub(crate) fn spawn(command: &mut Command) -> io::Result<i32> {
     let child = command.spawn()?;
     i32::try_from(child.id()).map_err(io::Error::other)
 }

@@ -25,9 +25,38 @@ fn run(command: &str) -> Finished {
     finished
 }
 
+/// Shell functions that start no process: `refused` sets `times` to how often the container was
+/// refused one because it had as many as it may have.
+const REFUSED: &str = "refused() { times=0; for events in /sys/fs/cgroup/pids/pids.events /sys/fs/cgroup/pids.events; do
+    [ -r $events ] && read -r word times <$events; done; }";
+
 #[test]
 fn a_fork_bomb_reaches_its_limit_and_goes_with_the_build() {
-    let finished = run("bomb() { bomb | bomb & }\nbomb 2>/dev/null\nsleep 1 || true\nexit 0");
+    // A shell that is refused a process ends, so the one that tells the outcome needs none.
+    let command = format!(
+        "{REFUSED}
+bomb() {{ bomb | bomb & }}
+( bomb ) 2>/dev/null
+until refused; [ \"$times\" -gt 0 ]; do :; done
+exit 0"
+    );
+    let block = command.replace('\n', "\n          ");
+    let finished = Project::new(&format!(
+        "version: 0.2\nphases:\n  build:\n    commands:\n      - |\n          {block}\n"
+    ))
+    .run(&[]);
+    assert_eq!(finished.exit_code, Some(0), "{}", finished.stderr);
+}
+
+#[test]
+fn the_next_command_waits_while_there_are_too_many_processes() {
+    let finished = run(&format!(
+        "perl -e 'until ($end && time >= $end) {{
+  $pid = fork; if (!defined $pid) {{ $end ||= time + 2 }} elsif ($pid) {{ push @left, $pid }} else {{ sleep 60; exit }} }}
+kill KILL => @left' &
+{REFUSED}
+until refused; [ \"$times\" -gt 0 ]; do :; done"
+    ));
     assert_eq!(finished.exit_code, Some(0), "{}", finished.stderr);
 }
 
@@ -121,7 +150,7 @@ exit 0",
     assert_eq!(finished.exit_code, Some(1), "{}", finished.stderr);
     let context = finished.context("POST_BUILD");
     assert!(
-        context.contains("env.sh: too many symbolic links"),
+        context.contains("env.sh: too many levels of symbolic links"),
         "{context}"
     );
 }

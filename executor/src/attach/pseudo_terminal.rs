@@ -54,12 +54,12 @@ impl PseudoTerminal {
     pub(super) fn serve(self) -> io::Result<i32> {
         let Self { master, child } = self;
         let keyboard = master.try_clone()?;
-        thread::spawn(move || {
+        thread::Builder::new().spawn(move || {
             // The end of the input is the end of the person's connection. This process ends with
             // it: its side of the terminal is closed, and the kernel hangs up the shell.
             drop(pass_on_input(io::stdin().lock(), keyboard));
             process::exit(HUNG_UP);
-        });
+        })?;
         let (has_ended, ended) = wait_in_background(child)?;
         let output = pass_on_output(&master, &has_ended, io::stdout().lock());
         let status = ended.recv().map_err(io::Error::other)??;
@@ -77,11 +77,11 @@ type Ended = mpsc::Receiver<io::Result<ExitStatus>>;
 fn wait_in_background(mut child: Child) -> io::Result<(OwnedFd, Ended)> {
     let (has_ended, runs) = unistd::pipe2(OFlag::O_CLOEXEC)?;
     let (sender, ended) = mpsc::sync_channel(1);
-    thread::spawn(move || {
+    thread::Builder::new().spawn(move || {
         // Nobody takes it when the terminal has failed.
         drop(sender.send(child.wait()));
         drop(runs);
-    });
+    })?;
     Ok((has_ended, ended))
 }
 
