@@ -2,12 +2,12 @@
 //! goes.
 
 use std::fs;
-use std::time::{Duration, Instant};
 
 use agent::store::StoredBuild;
 use nix::sys::signal::Signal;
 use tests::fault_proxy::FaultProxy;
 use tests::fleet::{Equipment, Fleet, Machine};
+use tests::until;
 
 /// A fleet of two machines; what the first one writes to S3 passes through the proxy.
 async fn fleet() -> (Fleet, FaultProxy) {
@@ -28,21 +28,9 @@ fn writes(proxy: &FaultProxy) -> Vec<String> {
         .collect()
 }
 
-/// Waits until something is so; nothing here takes longer than a minute.
-async fn until(what: &str, mut is: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_mins(1);
-    while !is() {
-        assert!(
-            Instant::now() < deadline,
-            "it does not come to this: {what}"
-        );
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-}
-
 async fn settled(fleet: &Fleet, build: &StoredBuild) {
     let machine = &fleet.machines[0];
-    until("the older attempt is gone", || {
+    until("the older attempt is gone", async || {
         machine.containers().is_empty() && machine.build_directories().is_empty()
     })
     .await;
@@ -66,7 +54,7 @@ async fn a_worker_that_slept_through_its_lease_uploads_nothing() {
     fleet.machines[0].signal(Signal::SIGSTOP);
     // The executor goes on alone, and has all that is to be uploaded.
     let directory = fleet.machines[0].build_directories().remove(0);
-    until("the artifact is collected", || {
+    until("the artifact is collected", async || {
         fs::read_dir(directory.join("channel/artifacts"))
             .is_ok_and(|mut entries| entries.next().is_some())
     })
@@ -87,7 +75,7 @@ async fn an_attempt_that_another_one_has_overtaken_runs_nothing() {
     fleet.machines[0].start();
     let agent = {
         let machine = &fleet.machines[0];
-        until("the worker is there", || {
+        until("the worker is there", async || {
             machine.data_directory().join("agent-id").exists()
         })
         .await;
@@ -96,13 +84,11 @@ async fn an_attempt_that_another_one_has_overtaken_runs_nothing() {
     fleet.machines[0].engine.hang();
     let id = fleet.submit(0, 0).await;
     let store = std::sync::Arc::clone(&fleet.test.store);
-    loop {
+    until("the build is leased", async || {
         let held = store.held(&agent).await.expect("the store answers");
-        if !held.is_empty() {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+        !held.is_empty()
+    })
+    .await;
     fleet.machines[0].signal(Signal::SIGSTOP);
     fleet.machines[1].start();
     let ended = fleet.test.ended(&id).await;
@@ -110,7 +96,7 @@ async fn an_attempt_that_another_one_has_overtaken_runs_nothing() {
     fleet.machines[0].engine.heal();
     fleet.machines[0].signal(Signal::SIGCONT);
     let machine = &fleet.machines[0];
-    until("it learns that it is late", || {
+    until("it learns that it is late", async || {
         machine.log().contains("was lost")
     })
     .await;

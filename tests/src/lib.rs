@@ -39,6 +39,7 @@ mod server;
 mod ssh_server;
 pub mod stores;
 mod terminal;
+mod until;
 pub mod wire_proxy;
 
 pub use aws_request::AwsRequest;
@@ -55,3 +56,4 @@ pub use running::Running;
 pub use server::{CliVersion, Server};
 pub use ssh_server::SshServer;
 pub use terminal::Terminal;
+pub use until::until;

@@ -6,6 +6,7 @@ use nix::sys::signal::Signal;
 use serde_json::json;
 use tests::receiver::Receiver;
 use tests::stores::Engine;
+use tests::until;
 
 use super::{Site, buildspec, submit, tells_the_end, webhook};
 
@@ -23,9 +24,10 @@ async fn a_running_worker_follows_its_configuration() {
     // It takes builds now, and tells somebody else.
     let open = "[worker]\nlease_secs = 3\nprocessors = 100\nmemory_mib = 1000000\n";
     write(&(webhook("ops", &second.url()) + open));
-    while site.test.store.agents().await.unwrap().is_empty() {
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-    }
+    until("the worker is known", async || {
+        !site.test.store.agents().await.unwrap().is_empty()
+    })
+    .await;
     assert_eq!(site.test.build(&id).await.status, "IN_PROGRESS");
     worker.signal(Signal::SIGHUP);
     assert_eq!(site.test.ended(&id).await.status, "SUCCEEDED");
