@@ -1,7 +1,11 @@
-//! An agent that was killed leaves a container; `gc` finds it and nothing else.
+//! An agent that was killed leaves a container; `gc` and workers find it and nothing else.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use nix::sys::signal::Signal;
-use tests::{Finished, Project, Running};
+use tests::{Finished, Project, Running, engine, until};
 
 const ENDLESS: &str =
     "{version: 0.2, phases: {build: {commands: [touch made, echo started; sleep 100000]}}}";
@@ -44,5 +48,113 @@ fn gc_leaves_the_build_of_a_living_agent_alone() {
     assert_eq!(project.containers(), before);
     running.signal(Signal::SIGTERM);
     assert_eq!(running.finish().exit_code, Some(5));
+    project.assert_clean();
+}
+
+/// Leaves the build of an agent that was killed so long ago that nobody takes it up any more.
+fn leave_an_old_build(project: &Project) {
+    let mut running = project.start(&[]);
+    running.wait_for("\"started\\n\"");
+    running.signal(Signal::SIGKILL);
+    running.finish();
+    for directory in build_directories(project) {
+        for entry in fs::read_dir(directory).expect("it is left") {
+            set_age(&entry.expect("it is ours").path(), Duration::from_hours(25));
+        }
+    }
+}
+
+/// What lies among the directories of builds.
+fn build_directories(project: &Project) -> Vec<PathBuf> {
+    let entries = fs::read_dir(project.data_directory().join("builds"));
+    let entries = entries.expect("the agent has made it").flatten();
+    entries.map(|entry| entry.path()).collect()
+}
+
+fn set_age(path: &Path, age: Duration) {
+    let file = File::open(path);
+    // Sockets cannot be opened, and have no say.
+    if let Ok(file) = file {
+        file.set_modified(SystemTime::now() - age)
+            .expect("it is ours");
+    }
+}
+
+/// Containers that are nobody's or another agent's, and go with this value.
+struct Foreign(Vec<String>);
+
+impl Foreign {
+    fn new() -> Self {
+        let build = "buildspec-agent.build=3f7c1a52-7d0e-4a0b-9a53-51b7a4a0c0de";
+        let labels = [
+            &[][..],
+            &["--label", build],
+            &[
+                "--label",
+                build,
+                "--label",
+                "buildspec-agent.data-directory=/elsewhere",
+            ],
+        ];
+        let image = engine::test_image();
+        let made = labels.map(|labels| {
+            let id = engine::docker(&[&["create"], labels, &[image.as_str(), "true"]].concat());
+            id.trim().to_owned()
+        });
+        Self(made.to_vec())
+    }
+
+    fn assert_untouched(&self) {
+        for container in &self.0 {
+            engine::docker(&["inspect", container]);
+        }
+    }
+}
+
+impl Drop for Foreign {
+    fn drop(&mut self) {
+        engine::remove(&self.0);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_reaps_at_its_start_and_from_time_to_time_and_touches_nothing_of_others() {
+    let project = Project::new(ENDLESS);
+    let foreign = Foreign::new();
+    let config = project.root().join("config.toml");
+    fs::write(&config, "[worker]\nhousekeeping_secs = 1\nlease_secs = 3\n").unwrap();
+    leave_an_old_build(&project);
+    let notes = project.data_directory().join("builds/notes");
+    fs::create_dir(&notes).unwrap();
+    let group = project.data_directory().join("logs/demo");
+    fs::create_dir_all(&group).unwrap();
+    for (stream, days) in [("old", 31), ("young", 29)] {
+        fs::write(group.join(stream), "1 line\n").unwrap();
+        set_age(&group.join(stream), Duration::from_hours(24 * days));
+    }
+    let told = gc(&project, &["--dry-run"]);
+    for line in ["would remove build", "would remove 1 log(s): 7 bytes"] {
+        assert!(told.text().contains(line), "{line}: {}", told.text());
+    }
+    assert!(group.join("old").exists(), "a dry run removes nothing");
+
+    let mut command = project.agent(&["worker", "--config"]);
+    command.arg(&config);
+    let worker = Running::start(command);
+    let is_reaped = async || {
+        project.containers().is_empty() && build_directories(&project) == [notes.as_path()]
+    };
+    until("the first build is reaped", is_reaped).await;
+    leave_an_old_build(&project);
+    until("the second build is reaped", is_reaped).await;
+    until("the old log is gone", async || !group.join("old").exists()).await;
+    worker.signal(Signal::SIGTERM);
+    worker.finish();
+    assert!(group.join("young").exists());
+    assert!(notes.exists());
+    fs::remove_dir(&notes).unwrap();
+    foreign.assert_untouched();
+    assert_eq!(gc(&project, &["--all"]).exit_code, Some(0));
+    foreign.assert_untouched();
     project.assert_clean();
 }

@@ -1,13 +1,11 @@
 //! `worker`: builds of the store run on this machine.
 
-use std::time::Duration;
-
 use agent::model::BuildRequest;
 use agent::store::{NewBuild, StoredBuild};
 use nix::sys::signal::Signal;
 use serde_json::json;
 use tests::stores::{Engine, TestStore, build, request};
-use tests::{Project, Running, engine};
+use tests::{Project, Running, engine, until};
 
 /// A worker with room for many builds, and the store it works for.
 struct Site {
@@ -157,9 +155,7 @@ async fn a_worker_that_drains_ends_its_builds_and_takes_no_others() {
     // It is heard before the next look at the queue.
     let why = async || site.says(&["builds", "why", &first.id.to_string()]);
     assert!(why().await.contains("it runs on worker"));
-    while !site.is_closed().await {
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    until("nothing new is taken", async || site.is_closed().await).await;
     let second = site.submit(&["true"]).await;
     assert_eq!(worker.finish().exit_code, Some(0));
     assert_eq!(site.test.build(&first.id).await.status, "SUCCEEDED");
@@ -181,9 +177,9 @@ async fn a_build_goes_on_while_its_worker_is_replaced() {
         site.test.until(&build.id, runs).await;
         for signal in ways {
             worker.signal(*signal);
-            // Two signals at once may arrive as one.
-            while *signal == Signal::SIGTERM && !site.is_closed().await {
-                tokio::time::sleep(Duration::from_millis(50)).await;
+            if *signal == Signal::SIGTERM {
+                // Two signals at once may arrive as one.
+                until("nothing new is taken", async || site.is_closed().await).await;
             }
         }
         worker.finish();
@@ -220,19 +216,41 @@ async fn nothing_is_taken_below_the_disk_floor() {
     let config = "[worker]\ndisk_floor_mib = 4000000000\nlease_secs = 3\n";
     std::fs::write(site.project.root().join("config.toml"), config).unwrap();
     let build = site.submit(&["true"]).await;
+    // What only makes later builds faster, and a record.
+    let spec = "{version: 0.2, phases: {build: {commands: [touch a]}}, cache: {paths: [a]}}";
+    std::fs::write(site.project.source().join("buildspec.yml"), spec).unwrap();
+    site.project.run(&[]);
+    assert_eq!(caches(&site.project), 1);
+    let data = site.project.data_directory();
+    let [mirror, log] =
+        ["sources/mirrors/a-whole", "logs/group/stream"].map(|path| data.join(path));
+    for directory in [&mirror, &data.join("sources/locks"), log.parent().unwrap()] {
+        std::fs::create_dir_all(directory).unwrap();
+    }
+    std::fs::write(&log, "1 line\n").unwrap();
     let worker = site.start();
-    let why = loop {
-        let why = site.says(&["builds", "why", &build.id.to_string()]);
-        if why.contains("takes nothing new") {
-            break why;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    };
+    let mut why = String::new();
+    until("nothing new is taken", async || {
+        why = site.says(&["builds", "why", &build.id.to_string()]);
+        why.contains("takes nothing new")
+    })
+    .await;
     assert!(
         why.contains("less than the 4000000000 it keeps free"),
         "{why}"
     );
+    assert_eq!(caches(&site.project), 0, "caches go first");
+    assert!(!mirror.exists() && log.exists(), "then mirrors, and no log");
     worker.signal(Signal::SIGTERM);
     worker.finish();
     assert_eq!(site.test.build(&build.id).await.status, "IN_PROGRESS");
+}
+
+/// How many caches a data directory has, in use or about to be removed.
+fn caches(project: &Project) -> usize {
+    let files = tests::read_tree(&project.data_directory().join("cache"));
+    files
+        .keys()
+        .filter(|path| path.ends_with("meta.json"))
+        .count()
 }

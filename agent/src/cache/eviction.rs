@@ -46,18 +46,28 @@ impl LocalCache {
         Ok(entries.into_iter().take_while(goes).collect())
     }
 
-    /// Moves a cache into the trash, unless a build uses it.
-    pub fn discard(&self, entry: &Entry) -> Result<(), CacheError> {
+    /// Moves a cache into the trash, unless a build uses it. Tells whether it did.
+    pub fn discard(&self, entry: &Entry) -> Result<bool, CacheError> {
         let Some(_lock) = lock(&entry.path) else {
-            return Ok(());
+            return Ok(false);
         };
         let place = self.trash_place()?;
         match fs::rename(&entry.path, &place) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                Err(failed("discard cache", &entry.path)(error))
-            }
-            _ => Ok(()),
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(failed("discard cache", &entry.path)(error)),
         }
+    }
+
+    /// Moves the cache into the trash that was not used for the longest time, of those that no build uses;
+    /// `None` if there is none.
+    pub fn discard_oldest(&self) -> Result<Option<Entry>, CacheError> {
+        for entry in self.entries()? {
+            if self.discard(&entry)? {
+                return Ok(Some(entry));
+            }
+        }
+        Ok(None)
     }
 
     /// What is in the trash and used by nobody.

@@ -101,10 +101,13 @@ fn a_cache_in_use_is_replaced_and_stays_until_it_is_not() {
     assert_eq!(data.caches.trash().unwrap().len(), 1);
     let held = data.hold(None);
     for entry in data.caches.excess().unwrap() {
-        data.caches.discard(&entry).unwrap();
+        assert!(!data.caches.discard(&entry).unwrap());
     }
+    assert!(data.caches.discard_oldest().unwrap().is_none());
     assert_eq!(data.content(None).unwrap(), "two", "it is in use");
     drop(held);
+    assert!(data.caches.discard_oldest().unwrap().is_some());
+    assert!(data.content(None).is_none());
 }
 
 #[test]

@@ -8,14 +8,17 @@ use clap::Args;
 use super::exit::{Exit, Failure};
 use super::{GlobalArgs, print};
 use crate::build::{Tools, servers, stop_idle_server};
+use crate::logs::ExpiredLogs;
 use crate::worker::housekeeping;
 
-/// Removes containers and workspaces whose agent died, and caches and mirrors that are too many
+/// Removes containers and workspaces whose agent died, and caches, mirrors and logs that are too many
 ///
 /// Finds leftovers by their labels and by the locks that living agents hold. Touches nothing that
 /// belongs to a running build or to another data directory, and leaves builds that `recover` can take
 /// up for 24 hours since anything happened to them. Of the caches those go that were not used for the
-/// longest time, until the others are within `cache.limit_mib`.
+/// longest time, until the others are within `cache.limit_mib`; of the logs those that are older than
+/// `retention.logs_days`, and the oldest until the others are within `retention.logs_limit_gib`. A worker does the
+/// same by itself.
 #[derive(Debug, Args)]
 pub(super) struct GcArgs {
     /// Only say what would be removed
@@ -76,6 +79,9 @@ pub(super) async fn run(args: GcArgs, global: &GlobalArgs) -> Result<Exit, Failu
         .await
         .map_err(Failure::fault)?;
     mirrors(&args, &tools, &mut output).map_err(Failure::fault)?;
+    logs(&args, &tools, &mut output)
+        .await
+        .map_err(Failure::fault)?;
     stop_servers(&tools, &args, &mut output).await?;
     if output.is_empty() && !args.json {
         output.push_str("nothing to remove\n");
@@ -131,6 +137,26 @@ fn mirrors(args: &GcArgs, tools: &Tools, output: &mut String) -> anyhow::Result<
             };
             let _ = writeln!(output, "{verb} mirror {path}: {bytes} bytes");
         }
+    }
+    Ok(())
+}
+
+/// Removes kept logs that are too old or too many.
+async fn logs(args: &GcArgs, tools: &Tools, output: &mut String) -> anyhow::Result<()> {
+    let ExpiredLogs { streams, bytes } = housekeeping::expire_logs(tools, args.dry_run).await?;
+    if streams == 0 {
+        return Ok(());
+    }
+    if args.json {
+        let line = serde_json::json!({"logs": streams, "bytes": bytes, "removed": !args.dry_run});
+        let _ = writeln!(output, "{line}");
+    } else {
+        let verb = if args.dry_run {
+            "would remove"
+        } else {
+            "removed"
+        };
+        let _ = writeln!(output, "{verb} {streams} log(s): {bytes} bytes");
     }
     Ok(())
 }

@@ -27,12 +27,8 @@ use crate::credentials::Aws;
 use crate::data_directory::DataDirectory;
 use crate::docker::Engine;
 use crate::intake::Intakes;
-use crate::logs::KeptLogs;
 use crate::store::Store;
 use crate::worker::{Orders, Worker};
-
-/// Time between two looks for logs that are too old.
-const EXPIRY_INTERVAL: Duration = Duration::from_hours(1);
 
 /// How long clients may take for headers and bodies.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -100,11 +96,6 @@ pub(super) async fn run(args: ServerArgs, global: &GlobalArgs) -> Result<Exit, F
     let scheme = if tls.is_some() { "https" } else { "http" };
     print(greeting(&format!("{scheme}://{address}"), keys, &config).as_bytes())?;
     let stop = CancellationToken::new();
-    let mut tasks = JoinSet::new();
-    let days = config.server.log_retention_days;
-    let age = Duration::from_hours(u64::from(days) * 24);
-    let logs = KeptLogs::new(data.kept_logs());
-    tasks.spawn(expire(logs, age, stop.clone()));
     let serving = api::serve(listener, tls, endpoint, &stop);
     let followed = worker.as_ref().map(|(worker, _)| worker);
     let reload = Reload::new(global, config, &telling, followed)?;
@@ -170,23 +161,6 @@ pub(super) fn settings(config: &Config) -> Settings {
         allows_privileged_mode: config.docker_access(true, false).is_ok(),
         logs_to_aws: config.server.cloudwatch_logs,
         patience: PATIENCE,
-    }
-}
-
-/// Removes kept logs that are older than that, from time to time.
-async fn expire(logs: KeptLogs, age: Duration, stop: CancellationToken) {
-    loop {
-        let logs = logs.clone();
-        match tokio::task::spawn_blocking(move || logs.expire(age)).await {
-            Ok(Ok(0)) => {}
-            Ok(Ok(removed)) => tracing::info!("removed {removed} old logs"),
-            Ok(Err(error)) => tracing::warn!("cannot remove old logs: {error}"),
-            Err(error) => tracing::error!("removing old logs failed: {error}"),
-        }
-        let pause = tokio::time::sleep(EXPIRY_INTERVAL);
-        if stop.run_until_cancelled(pause).await.is_none() {
-            return;
-        }
     }
 }
 

@@ -7,6 +7,7 @@ mod events;
 mod intake;
 pub mod lint;
 mod live;
+mod retention;
 mod server;
 mod sources;
 mod worker;
@@ -24,6 +25,7 @@ pub use docker::{
 };
 pub use events::{CommitStatusConfig, EventDestination, EventKind, EventTarget, StatusHost};
 pub use intake::{CodePipelineConfig, SqsConfig};
+pub use retention::RetentionConfig;
 pub use server::ServerConfig;
 pub use sources::{SecretPlace, SourceCredentialConfig, SourcesConfig};
 pub use worker::WorkerConfig;
@@ -69,6 +71,8 @@ pub struct Config {
     pub log: String,
     /// Caches that builds keep on this machine.
     pub cache: CacheConfig,
+    /// What stays of builds that are over.
+    pub retention: RetentionConfig,
     /// Settings of `worker`.
     pub worker: WorkerConfig,
     /// Settings of the API server.
@@ -103,6 +107,7 @@ impl Default for Config {
             account: "000000000000".to_owned(),
             log: "warn".to_owned(),
             cache: CacheConfig::default(),
+            retention: RetentionConfig::default(),
             worker: WorkerConfig::default(),
             server: ServerConfig::default(),
             sources: SourcesConfig::default(),

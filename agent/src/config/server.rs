@@ -24,8 +24,6 @@ pub struct ServerConfig {
     /// Whether logs go to CloudWatch Logs of AWS where neither project nor build say a word of logs, as
     /// CodeBuild does it; they can be read here in any case. Default: false.
     pub cloudwatch_logs: bool,
-    /// How many days the logs of finished builds are kept. Default: 30.
-    pub log_retention_days: u32,
 }
 
 impl Default for ServerConfig {
@@ -37,7 +35,6 @@ impl Default for ServerConfig {
             requests_per_second: 500,
             vault_key: None,
             cloudwatch_logs: false,
-            log_retention_days: 30,
         }
     }
 }

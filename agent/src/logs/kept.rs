@@ -4,12 +4,14 @@
 //! A line is `MILLIS TEXT`, or `MILLIS+TEXT` for a piece of a line that goes on in the next. A place in
 //! the file is a place in the log, so that a reader goes on where it stopped without any index.
 
+mod expiry;
+
 use std::fmt::Write as _;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use executor::protocol::Event;
 
@@ -17,11 +19,16 @@ use super::LogSink;
 use super::lines::Lines;
 use crate::model::Build;
 
+pub use expiry::{ExpiredLogs, LogBound};
+
 /// Bytes that are read for a page at most: what `CloudWatch` Logs gives, and a line more.
 const PAGE_BYTES: u64 = 1024 * 1024 + 300 * 1024;
 
 /// Bytes of a file's name at most.
 const NAME_BYTES: usize = 255;
+
+/// How often a log is opened that is removed at the same moment.
+const OPENINGS: u32 = 10;
 
 /// The directory of all kept logs.
 #[derive(Debug, Clone)]
@@ -68,24 +75,41 @@ impl KeptLogs {
         Self { root }
     }
 
-    /// Writes a log stream, on from its end if it is there.
+    /// Writes a log stream, on from its end if it is there. It does not expire while it is written.
     pub fn write(&self, group: &str, stream: &str) -> io::Result<KeptLog> {
         let path = self.path(group, stream)?;
-        let directory = path.parent().unwrap_or(&self.root);
-        fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(directory)?;
-        let file = OpenOptions::new()
-            .append(true)
-            .create(true)
-            .mode(0o600)
-            .open(path)?;
+        let mut file = self.append_to(&path);
+        for _ in 1..OPENINGS {
+            // Old logs were removed from under it.
+            if !matches!(&file, Err(error) if error.kind() == io::ErrorKind::NotFound) {
+                break;
+            }
+            file = self.append_to(&path);
+        }
+        let file = file?;
         Ok(KeptLog {
             file: BufWriter::new(file),
             lines: Lines::default(),
             millis: 0,
         })
+    }
+
+    /// Opens a file and holds it.
+    fn append_to(&self, path: &Path) -> io::Result<File> {
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(path.parent().unwrap_or(&self.root))?;
+        let file = OpenOptions::new()
+            .append(true)
+            .create(true)
+            .mode(0o600)
+            .open(path)?;
+        file.lock_shared()?;
+        if file.metadata()?.nlink() == 0 {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        Ok(file)
     }
 
     /// The names of the log groups, sorted.
@@ -160,24 +184,6 @@ impl KeptLogs {
         let surplus = events.len().saturating_sub(limit);
         events.drain(..surplus);
         Ok(Some(page(events, before)))
-    }
-
-    /// Removes streams that nobody has written to for this long, and groups without streams. Tells how
-    /// many streams.
-    pub fn expire(&self, age: Duration) -> io::Result<usize> {
-        let mut removed = 0;
-        for group in entries(&self.root)? {
-            for stream in entries(&group.path())? {
-                let modified = stream.metadata().and_then(|metadata| metadata.modified());
-                let is_old = modified.is_ok_and(|at| at.elapsed().is_ok_and(|old| old > age));
-                if is_old && fs::remove_file(stream.path()).is_ok() {
-                    removed += 1;
-                }
-            }
-            // Fails where there is a stream left.
-            let _ = fs::remove_dir(group.path());
-        }
-        Ok(removed)
     }
 
     fn open(&self, group: &str, stream: &str) -> io::Result<Option<File>> {
@@ -409,7 +415,7 @@ mod tests {
     }
 
     #[test]
-    fn groups_and_streams_are_found_by_any_name_and_expire() {
+    fn groups_and_streams_are_found_by_any_name() {
         let directory = tempfile::tempdir().unwrap();
         let logs = KeptLogs::new(directory.path().join("logs"));
         assert_eq!(logs.groups().unwrap(), [""; 0]);
@@ -431,8 +437,5 @@ mod tests {
             1,
             "nothing lies outside"
         );
-        assert_eq!(logs.expire(Duration::from_hours(1)).unwrap(), 0);
-        assert_eq!(logs.expire(Duration::ZERO).unwrap(), 3);
-        assert_eq!(logs.groups().unwrap(), [""; 0]);
     }
 }

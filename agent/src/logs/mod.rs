@@ -19,7 +19,7 @@ use crate::model::{Build, BuildPhase};
 pub use cloudwatch::{CloudWatchShipper, LogStream};
 pub use delivery::{Delivered, Delivery, DeliveryError};
 pub use follower::{Batch, FollowError, SpoolFollower};
-pub use kept::{KeptEvent, KeptLog, KeptLogs, KeptPage, KeptStream};
+pub use kept::{ExpiredLogs, KeptEvent, KeptLog, KeptLogs, KeptPage, KeptStream, LogBound};
 pub use permit::{Moment, Permit};
 pub use prelude::AgentLog;
 pub use s3::{LogEncryption, LogObject, S3Shipper};

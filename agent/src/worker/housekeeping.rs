@@ -8,13 +8,15 @@ use std::collections::BTreeMap;
 use std::io;
 use std::time::Duration;
 
+use tokio::task::spawn_blocking;
 use uuid::Uuid;
 
 use super::recovery;
-use crate::build::{Tools, remove_as_root};
+use crate::build::{Tools, remove_as_root, servers, stop_idle_server};
 use crate::cache::Trash;
 use crate::data_directory::{BuildDirectory, Removal};
 use crate::docker::OwnedContainer;
+use crate::logs::{ExpiredLogs, KeptLogs, LogBound};
 use crate::source::git::{Evicted, Mirrors};
 
 /// What a dead agent left of one build.
@@ -95,6 +97,22 @@ pub async fn remove(leftover: &Leftover, tools: &Tools, cleaner_image: &str) -> 
     Ok(())
 }
 
+/// Removes what dead agents left, except builds that can be taken up. One that cannot be removed keeps no
+/// other one back, and is told.
+pub(super) async fn reap(tools: &Tools) -> anyhow::Result<()> {
+    for leftover in leftovers(tools).await? {
+        if leftover.is_awaited() {
+            continue;
+        }
+        let build = leftover.build;
+        match remove(&leftover, tools, &tools.config.image).await {
+            Ok(()) => tracing::info!("removed what was left of build {build}"),
+            Err(error) => tracing::warn!("cannot remove what was left of build {build}: {error:#}"),
+        }
+    }
+    Ok(())
+}
+
 /// Moves the caches that do not fit any more into the trash.
 pub fn discard_excess(tools: &Tools) -> anyhow::Result<()> {
     for entry in tools.cache.excess()? {
@@ -109,4 +127,49 @@ pub async fn remove_trash(trash: &Trash, tools: &Tools, cleaner_image: &str) -> 
         remove_as_root(Uuid::new_v4(), cleaner_image, tools, &trash.path).await?;
     }
     Ok(())
+}
+
+/// Removes all that is in the trash.
+pub(super) async fn empty_trash(tools: &Tools) -> anyhow::Result<()> {
+    for trash in tools.cache.trash()? {
+        remove_trash(&trash, tools, &tools.config.image).await?;
+    }
+    Ok(())
+}
+
+/// Removes caches that are too many, and those that no build finds any more.
+pub(super) async fn evict_caches(tools: &Tools) -> anyhow::Result<()> {
+    discard_excess(tools)?;
+    empty_trash(tools).await
+}
+
+/// Removes mirrors that nobody uses.
+pub(super) async fn evict_idle_mirrors(tools: &Tools) -> anyhow::Result<()> {
+    let tools = tools.clone();
+    for mirror in spawn_blocking(move || evict_mirrors(&tools, false)).await?? {
+        tracing::info!("removed mirror {}", mirror.directory.display());
+    }
+    Ok(())
+}
+
+/// Stops the Docker servers whose builds are gone: those of an agent that died.
+pub(super) async fn stop_idle_servers(tools: &Tools) -> anyhow::Result<()> {
+    for server in servers(tools).await? {
+        if stop_idle_server(&server, tools).await? {
+            let project = server.project();
+            tracing::info!("stopped the Docker server of project {project}, which nobody used");
+        }
+    }
+    Ok(())
+}
+
+/// Removes kept logs that are too old or too many; with `dry_run` only tells how many.
+pub async fn expire_logs(tools: &Tools, dry_run: bool) -> anyhow::Result<ExpiredLogs> {
+    let retention = &tools.config.retention;
+    let bound = LogBound {
+        age: retention.logs(),
+        bytes: retention.logs_limit_bytes(),
+    };
+    let logs = KeptLogs::new(tools.data.kept_logs());
+    Ok(spawn_blocking(move || logs.expire(bound, dry_run)).await??)
 }

@@ -5,6 +5,7 @@
 //! store for longer than its leases hold – is stopped and its container removed as soon as the
 //! worker hears of it, and nothing of it can be written any more.
 
+mod disk;
 pub mod housekeeping;
 mod leased;
 mod machine;
@@ -215,7 +216,7 @@ async fn take(node: &Node) -> anyhow::Result<Option<(Lease, Permit)>> {
     {
         return Ok(None);
     }
-    watching::look_at_disk(node)?;
+    disk::look(node).await?;
     let agent = node.description();
     let free = agent.capacity.without(held.resources);
     if agent.closed.is_some() || free == Resources::NONE {

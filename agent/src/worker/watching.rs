@@ -1,11 +1,11 @@
-//! What goes on beside the builds: signs of life, the passing of time in the queue, leftovers, the disk.
+//! What goes on beside the builds: signs of life, the passing of time in the queue, leftovers.
 
 use std::sync::Arc;
 
 use tokio::time::sleep;
 
-use super::{AFTER_FAILURE, Node, housekeeping as leftovers, machine};
-use crate::logs::Moment;
+use super::{AFTER_FAILURE, Node, housekeeping as leftovers};
+use crate::logs::{ExpiredLogs, Moment};
 
 /// Gives signs of life, and hears what became of the leases.
 pub(super) async fn heartbeat(node: Arc<Node>) {
@@ -73,7 +73,7 @@ pub(super) async fn sweep(node: Arc<Node>) {
     }
 }
 
-/// Removes what dead agents left on this machine.
+/// Removes what dead agents left on this machine, and what has become too much, from time to time.
 pub(super) async fn housekeeping(node: Arc<Node>) {
     loop {
         clean(&node).await;
@@ -81,43 +81,25 @@ pub(super) async fn housekeeping(node: Arc<Node>) {
     }
 }
 
-/// One search for leftovers.
+/// One search for leftovers and for what has become too much.
 pub(super) async fn clean(node: &Node) {
-    if let Err(error) = try_to_clean(node).await {
-        tracing::warn!("cannot remove what dead agents left: {error:#}");
+    let tools = &node.tools;
+    tell("what dead agents left", leftovers::reap(tools).await);
+    tell("caches", leftovers::evict_caches(tools).await);
+    tell("mirrors", leftovers::evict_idle_mirrors(tools).await);
+    tell("Docker servers", leftovers::stop_idle_servers(tools).await);
+    let expired = leftovers::expire_logs(tools, false).await;
+    if let Ok(ExpiredLogs { streams, bytes }) = expired
+        && streams > 0
+    {
+        tracing::info!("removed {streams} old logs, {bytes} bytes");
     }
+    tell("old logs", expired.map(drop));
 }
 
-async fn try_to_clean(node: &Node) -> anyhow::Result<()> {
-    for leftover in leftovers::leftovers(&node.tools).await? {
-        if leftover.is_awaited() {
-            continue;
-        }
-        let build = leftover.build;
-        leftovers::remove(&leftover, &node.tools, &node.tools.config.image).await?;
-        tracing::info!("removed what was left of build {build}");
+/// One kind of leftovers that cannot be removed keeps no other kind back.
+fn tell(what: &str, removed: anyhow::Result<()>) {
+    if let Err(error) = removed {
+        tracing::warn!("cannot remove {what}: {error:#}");
     }
-    leftovers::discard_excess(&node.tools)?;
-    for trash in node.tools.cache.trash()? {
-        leftovers::remove_trash(&trash, &node.tools, &node.tools.config.image).await?;
-    }
-    Ok(())
-}
-
-/// Takes nothing new while the disk is nearly full.
-pub(super) fn look_at_disk(node: &Node) -> std::io::Result<()> {
-    let floor = u64::from(node.config().disk_floor_mib);
-    let free = machine::free_mib(node.tools.data.root())?;
-    let full = (free < floor)
-        .then(|| format!("its disk has {free} MiB left, less than the {floor} it keeps free"));
-    node.closed.send_if_modified(|closed| {
-        let was_full = closed.is_some();
-        let changes = was_full != full.is_some();
-        if let (true, Some(full)) = (changes, &full) {
-            tracing::warn!("nothing new is taken: {full}");
-        }
-        *closed = full;
-        changes
-    });
-    Ok(())
 }

@@ -126,43 +126,73 @@ impl Mirrors {
         idle: Duration,
         dry_run: bool,
     ) -> io::Result<Vec<Evicted>> {
-        let directory = self.root.join("mirrors");
-        let entries = match fs::read_dir(&directory) {
+        let mirrors = self.by_use()?;
+        let mut total: u64 = mirrors.iter().map(|used| used.mirror.size_bytes).sum();
+        let mut evicted = Vec::new();
+        for Used { at, mirror } in mirrors {
+            let is_idle = at.elapsed().is_ok_and(|age| age > idle);
+            if (is_idle || total > limit_bytes) && self.remove(&mirror, dry_run)? {
+                total -= mirror.size_bytes;
+                evicted.push(mirror);
+            }
+        }
+        Ok(evicted)
+    }
+
+    /// Removes the mirror that was used longest ago, of those that no build has at the moment; `None` if there
+    /// is none.
+    pub fn evict_oldest(&self) -> io::Result<Option<Evicted>> {
+        for Used { mirror, .. } in self.by_use()? {
+            if self.remove(&mirror, false)? {
+                return Ok(Some(mirror));
+            }
+        }
+        Ok(None)
+    }
+
+    /// All mirrors, the one that was used longest ago first.
+    fn by_use(&self) -> io::Result<Vec<Used>> {
+        let entries = match fs::read_dir(self.root.join("mirrors")) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             entries => entries?,
         };
         let mut mirrors = Vec::new();
         for entry in entries {
             let entry = entry?;
-            let used = entry.metadata()?.modified()?;
-            mirrors.push((used, size_of_tree(&entry.path()), entry.path()));
-        }
-        mirrors.sort();
-        let mut total: u64 = mirrors.iter().map(|(_, size, _)| size).sum();
-        let now = SystemTime::now();
-        let mut evicted = Vec::new();
-        for (used, size_bytes, directory) in mirrors {
-            let age = now.duration_since(used).unwrap_or_default();
-            let lock = directory
-                .file_stem()
-                .map(|name| self.root.join("locks").join(name));
-            let Some(lock) = lock.filter(|_| total > limit_bytes || age > idle) else {
-                continue;
-            };
-            let Some(_lock) = try_lock(&lock).ok().flatten() else {
-                continue;
-            };
-            if !dry_run {
-                fs::remove_dir_all(&directory)?;
-            }
-            total -= size_bytes;
-            evicted.push(Evicted {
-                directory,
-                size_bytes,
+            mirrors.push(Used {
+                at: entry.metadata()?.modified()?,
+                mirror: Evicted {
+                    size_bytes: size_of_tree(&entry.path()),
+                    directory: entry.path(),
+                },
             });
         }
-        Ok(evicted)
+        mirrors.sort_by(|one, other| {
+            (one.at, &one.mirror.directory).cmp(&(other.at, &other.mirror.directory))
+        });
+        Ok(mirrors)
     }
+
+    /// Removes a mirror unless a build has it, or with `dry_run` only tells whether it would.
+    fn remove(&self, mirror: &Evicted, dry_run: bool) -> io::Result<bool> {
+        let Some(name) = mirror.directory.file_stem() else {
+            return Ok(false);
+        };
+        let lock = self.root.join("locks").join(name);
+        let Some(_lock) = try_lock(&lock).ok().flatten() else {
+            return Ok(false);
+        };
+        if !dry_run {
+            fs::remove_dir_all(&mirror.directory)?;
+        }
+        Ok(true)
+    }
+}
+
+/// A mirror and when it was used last.
+struct Used {
+    at: SystemTime,
+    mirror: Evicted,
 }
 
 impl MirrorKey<'_> {
@@ -411,6 +441,12 @@ mod tests {
         assert!(!paths[0].exists());
         mirrors.evict(u64::MAX, Duration::ZERO, false).unwrap();
         assert!(paths[1].exists() && !paths[2].exists());
+        assert_eq!(mirrors.evict_oldest().unwrap(), None, "it is in use");
         drop(held);
+        let evicted = mirrors.evict_oldest().unwrap();
+        assert_eq!(
+            evicted.map(|mirror| mirror.directory),
+            Some(paths.remove(1))
+        );
     }
 }
