@@ -28,8 +28,8 @@ pub use database::Changes;
 pub use error::StoreError;
 pub use outbox::{Change, Expired, Herald, Message, NewMessage, Outbox, Settled};
 pub use queue::{
-    AgentDescription, Answer, CommandsRan, Ended, Fence, HeldLease, Lease, Needs, Offer, Resources,
-    Sweep, Waiting, Why,
+    AgentDescription, Answer, CommandsRan, Ended, Fence, Forgotten, HeldLease, Lease, Needs, Offer,
+    Resources, Sweep, Waiting, Why,
 };
 pub use report::{NewReport, ReportFilter, StoredReport};
 pub use resource::{Kind, Order, Page, PageRequest, Resource, ResourceSort};
@@ -39,6 +39,9 @@ use crate::model::{BuildId, ProjectName};
 
 /// How long a token stands for the build it started (API, `idempotencyToken`: five minutes).
 pub const TOKEN_LIFE: Duration = Duration::from_mins(5);
+
+/// How long a report is kept (user guide, "Working with test reports": they expire 30 days after they were made).
+pub const REPORT_LIFE: Duration = Duration::from_hours(30 * 24);
 
 /// What the agent keeps of builds, projects and reports.
 ///
@@ -206,6 +209,11 @@ pub trait Store: Outbox {
     /// What time does: queued builds whose time is up end as `TIMED_OUT`; builds of lost agents wait
     /// again if no command had started, and end as `FAULT` otherwise; old tokens are forgotten.
     async fn sweep(&self) -> Result<Sweep, StoreError>;
+
+    /// Forgets what was over long ago, a bounded number at once: builds that ended longer ago than `builds`, reports
+    /// after [`REPORT_LIFE`], and agents of which nobody has heard for a week. Numbers of builds are never given
+    /// again.
+    async fn forget(&self, builds: Duration) -> Result<Forgotten, StoreError>;
 
     /// Why a build waits, and for what. `None` if there is no such build.
     async fn why(&self, id: &BuildId) -> Result<Option<Why>, StoreError>;

@@ -230,6 +230,24 @@ pub struct Sweep {
     pub lost: u32,
 }
 
+/// How much was forgotten because it was over long ago.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Forgotten {
+    /// Builds.
+    pub builds: usize,
+    /// Reports.
+    pub reports: usize,
+    /// Agents that gave no sign of life.
+    pub agents: usize,
+}
+
+impl Forgotten {
+    /// Whether there was nothing to forget.
+    pub fn is_nothing(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 /// Where a build stands and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Why {

@@ -77,7 +77,27 @@ pub(super) async fn sweep(node: Arc<Node>) {
 pub(super) async fn housekeeping(node: Arc<Node>) {
     loop {
         clean(&node).await;
+        forget(&node).await;
         sleep(node.config().housekeeping()).await;
+    }
+}
+
+/// Lets the store forget what was over long ago, bit by bit.
+async fn forget(node: &Node) {
+    let life = node.tools.config.retention.builds();
+    loop {
+        match node.store.forget(life).await {
+            Ok(forgotten) if forgotten.is_nothing() => return,
+            Ok(forgotten) => tracing::info!(
+                "forgot {} builds, {} reports and {} workers of long ago",
+                forgotten.builds,
+                forgotten.reports,
+                forgotten.agents
+            ),
+            Err(error) => {
+                return tracing::warn!("the store cannot forget what is long over: {error:#}");
+            }
+        }
     }
 }
 

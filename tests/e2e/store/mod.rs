@@ -32,6 +32,7 @@ macro_rules! promises {
 mod arrivals;
 mod builds;
 mod contention;
+mod forget;
 mod leases;
 mod order;
 mod outbox;

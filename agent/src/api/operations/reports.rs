@@ -12,10 +12,7 @@ use crate::api::error::ApiError;
 use crate::api::paging;
 use crate::api::wire::Empty;
 use crate::model::seconds;
-use crate::store::{Order, ReportFilter, StoredReport};
-
-/// How long CodeBuild keeps a report, in seconds: 30 days (user guide, "Test reports").
-const LIFE: f64 = 30.0 * 86_400.0;
+use crate::store::{Order, REPORT_LIFE, ReportFilter, StoredReport};
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -254,7 +251,9 @@ fn page(
 }
 
 fn expired(report: &StoredReport) -> Value {
-    (seconds(report.created_at) + LIFE).floor().into()
+    (seconds(report.created_at) + REPORT_LIFE.as_secs_f64())
+        .floor()
+        .into()
 }
 
 fn shown(stored: StoredReport) -> Value {

@@ -5,6 +5,7 @@ mod arrivals;
 mod builds;
 mod enqueue;
 mod fenced;
+mod forget;
 mod lanes;
 mod lease;
 mod outbox;
@@ -33,10 +34,10 @@ use together::Together;
 
 use super::database::{Changes, Database, Durability, Postgres, Sqlite};
 use super::{
-    AgentDescription, Arrival, Backlog, Claim, CommandsRan, Deletion, Ended, Fence, HeldLease,
-    IdempotencyToken, Kind, Lease, NewBuild, Next, Offer, Page, PageRequest, ReportFilter,
-    Resource, ResourceSort, Store, StoreError, StoredBuild, StoredReport, Submission, Sweep,
-    Ticket, Why,
+    AgentDescription, Arrival, Backlog, Claim, CommandsRan, Deletion, Ended, Fence, Forgotten,
+    HeldLease, IdempotencyToken, Kind, Lease, NewBuild, Next, Offer, Page, PageRequest,
+    ReportFilter, Resource, ResourceSort, Store, StoreError, StoredBuild, StoredReport, Submission,
+    Sweep, Ticket, Why,
 };
 use crate::model::{BuildId, ProjectName};
 
@@ -307,6 +308,13 @@ impl<D: Database> Store for SqlStore<D> {
 
     async fn sweep(&self) -> Result<Sweep, StoreError> {
         sweep::sweep(self.database.as_ref()).await
+    }
+
+    async fn forget(&self, builds: Duration) -> Result<Forgotten, StoreError> {
+        // Whatever comes back after a loss of power is forgotten again.
+        written!(self, Durability::Following, |session| forget::forget(
+            session, builds
+        ))
     }
 
     async fn why(&self, id: &BuildId) -> Result<Option<Why>, StoreError> {
