@@ -10,6 +10,7 @@ mod ask;
 mod codepipeline;
 mod patience;
 mod permissions;
+mod reception;
 mod sqs;
 
 use std::fmt;
@@ -21,36 +22,17 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
-use crate::credentials::Aws;
 use crate::model::Site;
-use crate::store::{Store, StoreError};
+use crate::store::StoreError;
 use codepipeline::Jobs;
 pub use permissions::permissions;
+use reception::Intake;
+pub use reception::{Reception, Vacancies};
 use sqs::Queue;
 
 /// How long the answers of the last builds may take when the worker has ended, and the answer to the last question for
 /// messages.
 const LAST_ANSWERS: Duration = Duration::from_secs(35);
-
-/// How many builds of the smallest usual size the worker could begin now.
-pub type Vacancies = Arc<dyn Fn() -> u32 + Send + Sync>;
-
-/// What every intake needs.
-#[derive(Clone)]
-pub struct Reception {
-    /// Where builds go.
-    pub store: Arc<dyn Store>,
-    /// The way to AWS, with the agent's own credentials.
-    pub aws: Aws,
-    /// How much the worker could begin now: nothing is taken that would only wait.
-    pub vacancies: Vacancies,
-}
-
-impl fmt::Debug for Reception {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("Reception")
-    }
-}
 
 /// Why an intake cannot work.
 #[derive(Debug, thiserror::Error)]
@@ -61,10 +43,16 @@ pub enum IntakeError {
 }
 
 /// The intakes of a worker.
-#[derive(Debug)]
 pub struct Intakes {
-    queue: Option<Arc<Queue>>,
-    jobs: Option<Arc<Jobs>>,
+    reception: Reception,
+    all: Vec<Arc<dyn Intake>>,
+}
+
+impl fmt::Debug for Intakes {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let titles = self.all.iter().map(|intake| intake.title());
+        formatter.debug_list().entries(titles).finish()
+    }
 }
 
 impl Intakes {
@@ -76,40 +64,32 @@ impl Intakes {
             allows_privileged_mode: config.docker_access(true, false).is_ok(),
             logs_to_aws: config.server.cloudwatch_logs,
         };
-        let queue = match &config.sqs.queue_url {
-            None => None,
-            Some(url) => {
-                let queue = Queue::new(reception.clone(), site.clone(), url, &config.sqs);
-                Some(Arc::new(queue.await?))
-            }
-        };
-        let jobs = match &config.codepipeline.provider {
-            None => None,
-            Some(provider) => {
-                let jobs = Jobs::new(reception, site, provider, &config.codepipeline);
-                Some(Arc::new(jobs.await?))
-            }
-        };
-        Ok(Self { queue, jobs })
+        let mut all: Vec<Arc<dyn Intake>> = Vec::new();
+        if let Some(url) = &config.sqs.queue_url {
+            let queue = Queue::new(reception.clone(), site.clone(), url, &config.sqs);
+            all.push(Arc::new(queue.await?));
+        }
+        if let Some(provider) = &config.codepipeline.provider {
+            let jobs = Jobs::new(reception.clone(), site, provider, &config.codepipeline);
+            all.push(Arc::new(jobs.await?));
+        }
+        Ok(Self { reception, all })
     }
 
     /// Takes what comes in until `drain`, and gives answers until the worker has ended.
     pub fn open(&self, drain: &CancellationToken) -> Open {
         let ended = CancellationToken::new();
         let mut tasks = JoinSet::new();
-        if let Some(queue) = &self.queue {
-            let (queue, stop) = (Arc::clone(queue), drain.clone());
-            tasks.spawn(async move { queue.take(&stop).await });
-        }
-        if let Some(queue) = self.queue.as_ref().filter(|queue| queue.holds()) {
-            let (queue, stop) = (Arc::clone(queue), ended.clone());
-            tasks.spawn(async move { queue.hold(&stop).await });
-        }
-        if let Some(jobs) = &self.jobs {
-            let (taker, stop) = (Arc::clone(jobs), drain.clone());
-            tasks.spawn(async move { taker.take(&stop).await });
-            let (jobs, stop) = (Arc::clone(jobs), ended.clone());
-            tasks.spawn(async move { jobs.answer(&stop).await });
+        for intake in &self.all {
+            let (reception, taker) = (self.reception.clone(), Arc::clone(intake));
+            let stop = drain.clone();
+            tasks.spawn(async move { reception.take(taker.as_ref(), &stop).await });
+            let Some(hold) = intake.answers_within() else {
+                continue;
+            };
+            let (reception, intake) = (self.reception.clone(), Arc::clone(intake));
+            let stop = ended.clone();
+            tasks.spawn(async move { reception.answer(intake.as_ref(), hold, &stop).await });
         }
         Open { ended, tasks }
     }

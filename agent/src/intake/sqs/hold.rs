@@ -7,48 +7,17 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio::time::sleep;
-use tokio_util::sync::CancellationToken;
 
 use super::{Queue, Trouble};
 use crate::intake::patience;
 use crate::store::{Arrival, Became, Next, StoreError, Ticket};
 
-/// Time between two looks for messages whose turn it is.
-const INTERVAL: Duration = Duration::from_secs(1);
-
 /// How long a message may be held: less than the twelve hours after which SQS shows it again in any case.
 const LONGEST_HOLD: Duration = Duration::from_mins(11 * 60 + 45);
 
 impl Queue {
-    /// Keeps messages hidden, and deletes those whose builds are over, until `ended` and once after it. What is begun
-    /// with a message is not given up half way: it would be nobody's for a while.
-    pub(in crate::intake) async fn hold(&self, ended: &CancellationToken) {
-        while !ended.is_cancelled() {
-            self.answer_once().await;
-            ended.run_until_cancelled(sleep(INTERVAL)).await;
-        }
-        self.answer_once().await;
-    }
-
-    /// Deals with the messages whose turn it is.
-    async fn answer_once(&self) {
-        let store = &self.reception.store;
-        let due = store.due_arrivals(&self.intake, self.config.visibility() / 3);
-        match due.await {
-            Ok(due) => {
-                for arrival in due {
-                    self.look_at(&arrival).await;
-                }
-            }
-            Err(error) => tracing::warn!(
-                "the messages of queue {} that are held cannot be looked at: {error:#}",
-                self.name
-            ),
-        }
-    }
-
-    async fn look_at(&self, arrival: &Arrival) {
+    /// Keeps a message hidden, or deletes it if its build is over.
+    pub(super) async fn hold_on_or_let_go(&self, arrival: &Arrival) {
         let Ticket { id, ticket } = &arrival.ticket;
         let age = Timestamp::now().duration_since(arrival.arrived_at);
         let age = Duration::try_from(age).unwrap_or_default();

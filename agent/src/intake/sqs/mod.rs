@@ -12,22 +12,16 @@ mod service;
 use std::collections::HashSet;
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep};
+use async_trait::async_trait;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::patience::Patience;
-use super::{IntakeError, Reception, Refusal, ask};
+use super::{Intake, IntakeError, Reception, Refusal, ask};
 use crate::config::SqsConfig;
 use crate::model::Site;
-use crate::store::{AtLimit, Backlog, Claim, NewBuild, Ticket};
+use crate::store::{Arrival, Claim, Ticket};
 use message::Message;
 use service::{Service, Trouble};
-
-/// Time between two looks whether there is room.
-const ROOM_INTERVAL: Duration = Duration::from_millis(250);
-
-/// Messages that SQS gives at once at most.
-const MOST: u32 = 10;
 
 /// How long a build may run whose message is held: SQS hides a message for twelve hours at most, and some of them go
 /// by before it runs.
@@ -44,6 +38,44 @@ pub(super) struct Queue {
     intake: String,
     /// Its name, as people know it.
     name: String,
+    /// The same, in a sentence.
+    title: String,
+}
+
+#[async_trait]
+impl Intake for Queue {
+    fn key(&self) -> &str {
+        &self.intake
+    }
+
+    fn title(&self) -> &str {
+        &self.title
+    }
+
+    fn most_waiting(&self) -> u32 {
+        self.config.waiting
+    }
+
+    fn answers_within(&self) -> Option<Duration> {
+        // Held on to once in every third of the time for which they are hidden.
+        self.holds().then(|| self.config.visibility() / 3)
+    }
+
+    async fn take(&self, room: u32, stop: &CancellationToken) -> Result<Duration, String> {
+        self.take_some(room, stop).await?;
+        // The question itself waits for messages.
+        Ok(Duration::ZERO)
+    }
+
+    async fn close(&self) {
+        if self.holds() {
+            self.give_back_waiting().await;
+        }
+    }
+
+    async fn look_at(&self, arrival: Arrival) {
+        self.hold_on_or_let_go(&arrival).await;
+    }
 }
 
 impl Queue {
@@ -66,6 +98,7 @@ impl Queue {
             service: Service::new(&reception.aws, url).await,
             intake: format!("sqs {url}"),
             name: name.to_owned(),
+            title: format!("queue {name}"),
             config: config.clone(),
             reception,
             site,
@@ -73,30 +106,8 @@ impl Queue {
     }
 
     /// Whether messages stay until their builds are over.
-    pub(super) fn holds(&self) -> bool {
+    fn holds(&self) -> bool {
         self.config.hold
-    }
-
-    /// Turns messages into builds until `stop`.
-    pub(super) async fn take(&self, stop: &CancellationToken) {
-        tracing::info!("builds are taken from queue {}", self.name);
-        let mut patience = Patience::default();
-        while let Some(room) = stop.run_until_cancelled(self.wait_for_room()).await {
-            let taken = match room {
-                Ok(room) => self.take_some(room, stop).await,
-                Err(error) => Err(error),
-            };
-            match taken {
-                Ok(()) => patience.reset(),
-                Err(error) => {
-                    tracing::warn!("nothing is taken from queue {} for now: {error}", self.name);
-                    stop.run_until_cancelled(sleep(patience.pause())).await;
-                }
-            }
-        }
-        if self.holds() {
-            self.give_back_waiting().await;
-        }
     }
 
     /// Waits for messages, and deals with them. The question is not given up when it is time to stop: SQS would hide the
@@ -121,30 +132,6 @@ impl Queue {
             return Ok(());
         }
         self.deal_with(messages).await
-    }
-
-    /// Waits until messages may be taken: so many.
-    async fn wait_for_room(&self) -> Result<u32, String> {
-        loop {
-            let room = self.room().await?;
-            if room > 0 {
-                return Ok(room);
-            }
-            sleep(ROOM_INTERVAL).await;
-        }
-    }
-
-    /// How many messages may be taken now.
-    async fn room(&self) -> Result<u32, String> {
-        let places = (self.reception.vacancies)();
-        if places == 0 {
-            return Ok(0);
-        }
-        let backlog = self.reception.store.backlog(&self.intake).await;
-        let Backlog { waiting, fresh } =
-            backlog.map_err(|error| format!("{:#}", anyhow::Error::from(error)))?;
-        let may_wait = self.config.waiting.max(1).saturating_sub(waiting);
-        Ok(places.saturating_sub(fresh).min(may_wait).min(MOST))
     }
 
     /// Deals with messages in their order. What cannot be dealt with now goes back, with all that came after it.
@@ -222,12 +209,7 @@ impl Queue {
                 ticket: message.receipt.clone(),
             }),
         };
-        let build = NewBuild {
-            request,
-            priority: 0,
-            at_limit: AtLimit::Queue,
-        };
-        let claimed = store.claim(build, &claim).await?;
+        let claimed = self.reception.queue(request, &claim).await?;
         let build = &claimed.build.id;
         if claimed.is_new {
             tracing::info!(
