@@ -56,7 +56,12 @@ impl Site {
 
     /// A worker that reaches SQS at this endpoint. Its queue's URL is the same whatever the way.
     fn worker_at(&self, endpoint: &str, arguments: &[&str]) -> Running {
-        let all = [&["worker", "--sqs", &self.queue], arguments].concat();
+        self.start(endpoint, &[&["worker"], arguments].concat())
+    }
+
+    /// Starts a command that takes messages.
+    fn start(&self, endpoint: &str, arguments: &[&str]) -> Running {
+        let all = [arguments, &["--sqs", &self.queue]].concat();
         let mut command = self.project.agent(&all);
         command
             .envs(aws::environment(endpoint))
@@ -67,6 +72,19 @@ impl Site {
             .env("BUILDSPEC_AGENT_STORE", &self.test.address)
             .env("RUST_LOG", "info,sqlx=warn");
         Running::start(command)
+    }
+
+    /// Gives the queue a dead-letter queue of the same kind, for what was received so many times.
+    fn dead_letters(&self, most: u32) -> String {
+        let is_fifo = self.queue.contains(".fifo");
+        let name = if is_fifo { "dead.fifo" } else { "dead" };
+        let dead = create_queue(&self.moto, name, &json!({}));
+        let redrive = json!({"deadLetterTargetArn": format!("arn:aws:sqs:us-east-1:123456789012:{name}"),
+            "maxReceiveCount": most.to_string()});
+        let attributes = json!({"RedrivePolicy": redrive.to_string()});
+        let input = json!({"QueueUrl": self.queue, "Attributes": attributes});
+        self.moto.call("AmazonSQS.SetQueueAttributes", &input);
+        dead
     }
 
     fn send(&self, body: &Value) -> String {
@@ -215,14 +233,132 @@ async fn a_message_that_could_not_be_deleted_comes_again_and_is_known() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_comes_again_is_known_though_what_it_needed_is_gone() {
+    let site = Site::new(Engine::Sqlite, "jobs", &json!({})).await;
+    site.moto.create_bucket("payloads");
+    let payload = json!({"projectName": "demo"}).to_string();
+    let put = site.moto.s3("PUT", "/payloads/a", payload.as_bytes());
+    assert_eq!(put.status, 200);
+    let pointer = json!(["software.amazon.payloadoffloading.PayloadS3Pointer",
+        {"s3BucketName": "payloads", "s3Key": "a"}]);
+    let token = json!({"projectName": "demo", "idempotencyToken": "once"});
+    let ids = [
+        site.send(&json!({"projectName": "demo"})),
+        site.send(&token),
+        site.send(&pointer),
+    ];
+    // Each is built, and none of them can be deleted.
+    let proxy = FaultProxy::start(site.moto.address());
+    proxy.only("DeleteMessage");
+    proxy.set(Fault::Answer(400, "{\"__type\":\"AccessDeniedException\"}"));
+    let worker = site.worker_at(&proxy.endpoint(), &[]);
+    for build in site.until_builds(3).await {
+        assert_eq!(site.test.ended(&build.id).await.status, "SUCCEEDED");
+    }
+    worker.signal(Signal::SIGKILL);
+    worker.finish();
+    let deleted = site.test.store.delete_resource(Kind::Project, "demo").await;
+    assert!(deleted.expect("the store answers"), "it was there");
+    let emptied = site.moto.s3("DELETE", "/payloads/a", b"");
+    assert_eq!(emptied.status, 204);
+    let worker = site.worker(&[]);
+    site.until_messages(&site.queue, (0, 0)).await;
+    let said = end(worker);
+    for id in ids {
+        let is_told = |line: &str| line.contains(&id) && line.contains("came again");
+        assert!(said.lines().any(is_told), "{said}");
+    }
+    assert_eq!(site.builds().await.len(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fifo_queue_keeps_its_order_behind_what_is_no_build() {
+    let site = Site::new(Engine::Sqlite, "jobs.fifo", &json!({})).await;
+    site.configure("visibility_secs = 5\n");
+    let dead = site.dead_letters(2);
+    let body = json!({"projectName": "demo"}).to_string();
+    let send = |body: &str, group: &str, id: &str| {
+        let order = json!({"MessageGroupId": group, "MessageDeduplicationId": id});
+        site.send_text(body, &order)
+    };
+    let poison = send("{", "g", "1");
+    let behind = send(&body, "g", "2");
+    let other = send(&body, "h", "3");
+    let worker = site.worker(&[]);
+    for build in site.until_builds(2).await {
+        assert_eq!(site.test.ended(&build.id).await.status, "SUCCEEDED");
+    }
+    site.until_messages(&site.queue, (0, 0)).await;
+    let said = end(worker);
+    assert_eq!(site.messages(&dead).0, 1, "{said}");
+    // What it said of the messages, in its order.
+    let about = said.lines().filter_map(|line| {
+        let (_, rest) = line.split_once("message ")?;
+        let (id, rest) = rest.split_once(' ')?;
+        let is_no_build = rest.contains("is no build");
+        Some((id.to_owned(), is_no_build))
+    });
+    let about: Vec<_> = about.collect();
+    let expected = [
+        (poison.clone(), true),
+        (other, false),
+        (poison, true),
+        (behind, false),
+    ];
+    assert_eq!(about, expected, "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_takes_messages_too() {
+    let site = Site::new(Engine::Sqlite, "jobs", &json!({})).await;
+    site.send(&json!({"projectName": "demo"}));
+    let arguments = ["server", "--listen", "127.0.0.1:0"];
+    let server = site.start(&site.moto.endpoint(), &arguments);
+    let build = site.until_builds(1).await.remove(0);
+    assert_eq!(site.test.ended(&build.id).await.status, "SUCCEEDED");
+    assert_eq!(build.request.initiator, "sqs/jobs");
+    site.until_messages(&site.queue, (0, 0)).await;
+    end(server);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_idle_worker_ends_at_once_when_it_drains() {
+    let site = Site::new(Engine::Sqlite, "jobs", &json!({})).await;
+    let proxy = FaultProxy::start(site.moto.address());
+    proxy.only("ReceiveMessage");
+    proxy.set(Fault::Hang);
+    let worker = site.worker_at(&proxy.endpoint(), &[]);
+    proxy.wait_for("ReceiveMessage", 1);
+    // The question is never answered.
+    let said = end(worker);
+    assert!(!said.contains("nothing is taken"), "{said}");
+    assert_eq!(proxy.seen().len(), 1, "{:?}", proxy.seen());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_received_and_not_begun_goes_back_at_once_when_the_worker_drains() {
+    let site = Site::new(Engine::Sqlite, "jobs", &json!({})).await;
+    site.configure("visibility_secs = 600\n");
+    let pointer = json!(["software.amazon.payloadoffloading.PayloadS3Pointer",
+        {"s3BucketName": "payloads", "s3Key": "a"}]);
+    site.send(&pointer);
+    site.send(&json!({"projectName": "demo"}));
+    let proxy = FaultProxy::start(site.moto.address());
+    proxy.only("GET /payloads");
+    proxy.set(Fault::Hang);
+    let worker = site.worker_at(&proxy.endpoint(), &[]);
+    proxy.wait_for("GET /payloads", 1);
+    assert_eq!(site.messages(&site.queue), (0, 2));
+    let said = end(worker);
+    assert!(!said.contains("did not come within"), "{said}");
+    assert_eq!(site.messages(&site.queue), (2, 0), "{said}");
+    assert!(site.builds().await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_no_build_goes_to_the_dead_letter_queue_with_a_reason() {
     let site = Site::new(Engine::Sqlite, "jobs", &json!({})).await;
-    let dead = create_queue(&site.moto, "dead", &json!({}));
-    let redrive = json!({"deadLetterTargetArn": "arn:aws:sqs:us-east-1:123456789012:dead",
-        "maxReceiveCount": "1"});
-    let attributes = json!({"RedrivePolicy": redrive.to_string()});
-    let input = json!({"QueueUrl": site.queue, "Attributes": attributes});
-    site.moto.call("AmazonSQS.SetQueueAttributes", &input);
+    let dead = site.dead_letters(1);
     let elsewhere = json!({"projectName": "demo", "fleetOverride":
         {"fleetArn": "arn:aws:codebuild:us-east-1:123456789012:fleet/far:1"}});
     let poison = [

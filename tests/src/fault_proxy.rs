@@ -61,9 +61,9 @@ struct Script {
     next: VecDeque<Option<Fault>>,
     /// For all requests after those.
     then: Option<Fault>,
-    /// Text that the first line of a request has to hold for it to count.
+    /// Text that a request's line has to hold for it to count.
     only: String,
-    /// First lines of all requests seen.
+    /// First lines of all requests seen, with the operation of AWS where a header names it.
     seen: Vec<String>,
     /// Those of them that are signed for AWS.
     signed: Vec<AwsRequest>,
@@ -132,7 +132,8 @@ impl FaultProxy {
         self.shared.script().next.extend(faults);
     }
 
-    /// Only requests whose first line holds `text`, such as `PUT /bucket`, meet faults.
+    /// Only requests whose first line, or whose operation of AWS, holds `text`, such as `PUT /bucket` or
+    /// `DeleteMessage`, meet faults.
     pub fn only(&self, text: &str) {
         text.clone_into(&mut self.shared.script().only);
     }
@@ -143,7 +144,7 @@ impl FaultProxy {
         self.shared.changed.notify_all();
     }
 
-    /// First lines of the requests seen so far.
+    /// First lines of the requests seen so far, with the operation of AWS where a header names it.
     pub fn seen(&self) -> Vec<String> {
         self.shared.script().seen.clone()
     }
@@ -153,7 +154,7 @@ impl FaultProxy {
         self.shared.script().signed.clone()
     }
 
-    /// Waits until `count` requests were seen whose first line holds `text`.
+    /// Waits until `count` requests were seen whose first line, or whose operation of AWS, holds `text`.
     pub fn wait_for(&self, text: &str, count: usize) {
         let is_enough = |script: &mut Script| {
             let found = script.seen.iter().filter(|line| line.contains(text));
@@ -209,7 +210,7 @@ fn serve(client: &TcpStream, service: &str, shared: &Shared) -> io::Result<()> {
         return Ok(());
     }
     let (head, begun) = read_head(client)?;
-    let line = head.lines().next().unwrap_or_default().to_owned();
+    let line = line(&head);
     let mut body = Body::new(&head, begun, client);
     let signed = body.signed(&head)?;
     let (fault, releases) = {
@@ -248,6 +249,17 @@ fn serve(client: &TcpStream, service: &str, shared: &Shared) -> io::Result<()> {
             forward(&mut &*client, &head, body, service, (u64::MAX, Some(piece)))
         }
         None => forward(&mut &*client, &head, body, service, (u64::MAX, None)),
+    }
+}
+
+/// The first line of a head, and the operation of AWS that it names.
+fn line(head: &str) -> String {
+    let first = head.lines().next().unwrap_or_default();
+    let mut fields = head.lines().filter_map(|line| line.split_once(':'));
+    let operation = fields.find(|(name, _)| name.eq_ignore_ascii_case("x-amz-target"));
+    match operation {
+        Some((_, operation)) => format!("{first} {}", operation.trim()),
+        None => first.to_owned(),
     }
 }
 

@@ -16,8 +16,8 @@ pub struct SqsConfig {
     pub hold: bool,
     /// How many builds of the queue may wait in the store; beyond that, messages stay in the queue. Default: 10.
     pub waiting: u32,
-    /// How long a question for messages waits for some, in seconds, 20 at most: a worker that ends waits for the answer.
-    /// Default: 20.
+    /// How long a question for messages waits for some, in seconds, 20 at most. A worker that ends gives the question up
+    /// at once. Default: 20.
     pub wait_secs: u32,
     /// How long a message is hidden from others while it is dealt with, in seconds: it comes again after that if it is
     /// refused, or if this worker is lost. With `hold` it is extended every third of that. Default: 120.

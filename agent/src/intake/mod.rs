@@ -30,8 +30,7 @@ use reception::Intake;
 pub use reception::{Reception, Vacancies};
 use sqs::Queue;
 
-/// How long the answers of the last builds may take when the worker has ended, and the answer to the last question for
-/// messages.
+/// How long the answers of the last builds may take when the worker has ended.
 const LAST_ANSWERS: Duration = Duration::from_secs(35);
 
 /// Why an intake cannot work.
@@ -124,6 +123,18 @@ fn report(ended: Result<(), tokio::task::JoinError>) {
     }
 }
 
+/// What a call answers, or `None` if it is time to stop first. An answer that has arrived is given also then.
+///
+/// The call may take something and be given up all the same, for two reasons that both have to hold: its service waits
+/// before it answers, and hands out again what nobody has confirmed.
+async fn unless_stopped<T>(stop: &CancellationToken, call: impl Future<Output = T>) -> Option<T> {
+    tokio::select! {
+        biased;
+        answer = call => Some(answer),
+        () = stop.cancelled() => None,
+    }
+}
+
 /// Why something that came in has not become a build.
 #[derive(Debug)]
 enum Refusal {
@@ -139,5 +150,21 @@ impl From<StoreError> for Refusal {
             StoreError::TokenMismatch => Self::ForGood(error.to_string()),
             error => Self::ForNow(format!("{:#}", anyhow::Error::from(error))),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::{pending, ready};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_question_is_given_up_unless_its_answer_is_there() {
+        let stop = CancellationToken::new();
+        assert_eq!(unless_stopped(&stop, ready(1)).await, Some(1));
+        stop.cancel();
+        assert_eq!(unless_stopped(&stop, ready(1)).await, Some(1));
+        assert_eq!(unless_stopped(&stop, pending::<()>()).await, None);
     }
 }

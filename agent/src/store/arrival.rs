@@ -17,7 +17,8 @@ pub struct Claim {
     pub intake: String,
     /// By what it is known when it comes again.
     pub token: String,
-    /// A digest of what it asks for: the same token with another one is a mistake.
+    /// A digest of what it asks for: the same token with another one is a mistake. Empty where a token stands for the
+    /// same thing for ever, such as the identity of a message.
     pub fingerprint: String,
     /// What is to be answered when the build is over, if its service waits for that.
     pub answer_to: Option<Ticket>,

@@ -101,6 +101,10 @@ pub trait Store: Outbox {
     /// become within [`CLAIM_LIFE`]. A claim that waits for an answer is noted in the same transaction.
     async fn claim(&self, build: NewBuild, claim: &Claim) -> Result<Submission, StoreError>;
 
+    /// Gives the build that something has become within [`CLAIM_LIFE`], if it has: what comes again needs nothing of
+    /// what it needed at first. A claim that waits for an answer is noted, as by [`claim`](Self::claim).
+    async fn claimed(&self, claim: &Claim) -> Result<Option<StoredBuild>, StoreError>;
+
     /// How many builds of an intake wait for a worker.
     async fn backlog(&self, intake: &str) -> Result<Backlog, StoreError>;
 

@@ -10,6 +10,7 @@ use super::builds::ended;
 
 promises!(
     something_that_comes_again_is_the_build_it_has_become,
+    what_was_claimed_is_found_without_a_request,
     a_claim_is_forgotten_when_no_queue_can_have_the_message,
     an_answer_is_due_when_the_build_is_over,
     what_is_noted_is_one_processs_to_deal_with,
@@ -57,6 +58,26 @@ async fn something_that_comes_again_is_the_build_it_has_become(test: &TestStore)
     let refused = test.store.claim(build("demo"), &other).await.unwrap_err();
     assert!(matches!(refused, StoreError::TokenMismatch), "{refused}");
     assert!(test.lease("one").await.is_none(), "there was one build");
+}
+
+async fn what_was_claimed_is_found_without_a_request(test: &TestStore) {
+    let claimed = async |claim: &Claim| test.store.claimed(claim).await;
+    let held = claim("a", Some("1"));
+    assert_eq!(claimed(&held).await.unwrap(), None);
+    let made = test.store.claim(build("demo"), &held).await.unwrap().build;
+    test.store.forget_arrival(INTAKE, "1").await.unwrap();
+    let found = claimed(&held).await.unwrap().expect("it is a build");
+    assert_eq!(found.id, made.id);
+    let due = test.store.due_arrivals(INTAKE, HOLD).await.unwrap();
+    assert_eq!(due[0].ticket, ticket("1"), "it waits for its answer again");
+    let other = Claim {
+        fingerprint: "g".to_owned(),
+        ..held.clone()
+    };
+    let refused = claimed(&other).await.unwrap_err();
+    assert!(matches!(refused, StoreError::TokenMismatch), "{refused}");
+    test.step(CLAIM_LIFE).await;
+    assert_eq!(claimed(&held).await.unwrap(), None);
 }
 
 async fn a_claim_is_forgotten_when_no_queue_can_have_the_message(test: &TestStore) {

@@ -26,8 +26,6 @@ pub(super) struct Message {
     pub(super) body: String,
     /// How often it was received, this time included; SQS counts approximately.
     pub(super) receive_count: u32,
-    /// Its group, in whose order messages of a FIFO queue come.
-    pub(super) group: Option<String>,
 }
 
 impl Message {
@@ -41,7 +39,6 @@ impl Message {
             receipt: received.receipt_handle()?.to_owned(),
             body: received.body().unwrap_or_default().to_owned(),
             receive_count: count.and_then(|count| count.parse().ok()).unwrap_or(1),
-            group: attribute(&MessageSystemAttributeName::MessageGroupId).cloned(),
         })
     }
 }

@@ -25,7 +25,8 @@ INSERT INTO claims (token, fingerprint, build, expires_at)
 SELECT $1, $2, $3, now + $4 FROM clock WHERE true
 ON CONFLICT (token) DO NOTHING RETURNING token";
 
-const TAKEN: &str = "SELECT fingerprint, build FROM claims WHERE token = $1";
+const TAKEN: &str = "
+SELECT fingerprint, build FROM claims WHERE token = $1 AND expires_at > (SELECT now FROM clock)";
 
 /// A claim whose build was deleted stands for nothing any more.
 const TAKE_OVER: &str = "UPDATE claims SET build = $2 WHERE token = $1";
@@ -99,16 +100,38 @@ pub(super) async fn claim(
         let values = [build.id.uuid.into(), claim.intake.as_str().into()];
         session.rows(NAME_INTAKE, &values).await?;
     }
-    if let Some(Ticket { id, ticket }) = &claim.answer_to {
-        let values = [
-            claim.intake.as_str().into(),
-            id.as_str().into(),
-            ticket.as_str().into(),
-            build.id.uuid.into(),
-        ];
-        session.rows(BIND, &values).await?;
-    }
+    bind(session, claim, &build).await?;
     Ok(Submission { build, is_new })
+}
+
+/// Gives the build that something has become before.
+pub(super) async fn claimed(
+    session: &mut dyn Session,
+    claim: &Claim,
+) -> Result<Option<StoredBuild>, StoreError> {
+    let known = stands_for(session, claim).await?;
+    if let Some(build) = &known {
+        bind(session, claim, build).await?;
+    }
+    Ok(known)
+}
+
+/// Notes what waits for the outcome of a build.
+async fn bind(
+    session: &mut dyn Session,
+    claim: &Claim,
+    build: &StoredBuild,
+) -> Result<(), StoreError> {
+    let Some(Ticket { id, ticket }) = &claim.answer_to else {
+        return Ok(());
+    };
+    let values = [
+        claim.intake.as_str().into(),
+        id.as_str().into(),
+        ticket.as_str().into(),
+        build.id.uuid.into(),
+    ];
+    session.rows(BIND, &values).await.map(drop)
 }
 
 async fn queued(session: &mut dyn Session, build: &NewBuild) -> Result<StoredBuild, StoreError> {
@@ -142,17 +165,26 @@ async fn taken(
     if session.row(TAKE, &values).await?.is_some() {
         return Ok(None);
     }
-    let Some(mut row) = session.row(TAKEN, &[token()]).await? else {
+    let known = stands_for(session, claim).await?;
+    if known.is_none() {
+        session.rows(TAKE_OVER, &[token(), uuid.into()]).await?;
+    }
+    Ok(known)
+}
+
+/// The build that a claim stands for, unless somebody has deleted it.
+async fn stands_for(
+    session: &mut dyn Session,
+    claim: &Claim,
+) -> Result<Option<StoredBuild>, StoreError> {
+    let row = session.row(TAKEN, &[claim.token.as_str().into()]).await?;
+    let Some(mut row) = row else {
         return Ok(None);
     };
     if row.text()? != claim.fingerprint {
         return Err(StoreError::TokenMismatch);
     }
-    let known = of_uuid(session, row.parsed("build id")?).await?;
-    if known.is_none() {
-        session.rows(TAKE_OVER, &[token(), uuid.into()]).await?;
-    }
-    Ok(known)
+    of_uuid(session, row.parsed("build id")?).await
 }
 
 /// Notes something that came in, before anything else is done about it. Tells whether it is the caller's to deal

@@ -174,6 +174,10 @@ impl<D: Database> Store for SqlStore<D> {
         written!(self, |session| arrivals::claim(session, build, claim))
     }
 
+    async fn claimed(&self, claim: &Claim) -> Result<Option<StoredBuild>, StoreError> {
+        written!(self, |session| arrivals::claimed(session, claim))
+    }
+
     async fn backlog(&self, intake: &str) -> Result<Backlog, StoreError> {
         read!(self, |session| arrivals::backlog(session, intake))
     }
