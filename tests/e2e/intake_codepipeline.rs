@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{Cursor, Write};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use agent::model::BuildId;
 use agent::store::{Kind, Order, PageRequest, StoredBuild};
@@ -10,6 +11,7 @@ use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use tests::aws::{self, Moto};
 use tests::codepipeline::{BUCKET, Call, CodePipeline, Fault, JobData, key};
+use tests::fault_proxy::{self, FaultProxy};
 use tests::s3_server::S3Server;
 use tests::stores::{Engine, TestStore};
 use tests::{Project, Running, engine};
@@ -30,9 +32,7 @@ impl Site {
             test: TestStore::new(engine).await,
             project: Project::empty(),
         };
-        let text = "[worker]\nprocessors = 100\nmemory_mib = 1000000\nlease_secs = 3\n\
-            [codepipeline]\npoll_secs = 1\nfleet = \"linux\"\n";
-        fs::write(site.project.root().join("config.toml"), text).expect("one's own directory");
+        site.configure("fleet = \"linux\"\n");
         // On AWS it would build a repository; in a pipeline it builds what the pipeline brings.
         let body = json!({
             "name": "demo",
@@ -47,15 +47,28 @@ impl Site {
         site
     }
 
+    /// Writes the configuration, with these lines about the action type.
+    fn configure(&self, codepipeline: &str) {
+        let text = format!(
+            "[worker]\nprocessors = 100\nmemory_mib = 1000000\nlease_secs = 3\n\
+            [codepipeline]\npoll_secs = 1\n{codepipeline}"
+        );
+        fs::write(self.project.root().join("config.toml"), text).expect("one's own directory");
+    }
+
     fn worker(&self) -> Running {
         self.worker_with(&self.bucket.endpoint())
     }
 
     /// A worker whose own credentials open nothing in the bucket at this endpoint.
     fn worker_with(&self, s3: &str) -> Running {
-        let mut command = self
-            .project
-            .agent(&["worker", "--codepipeline", "SelfHostedBuild:1"]);
+        Running::start(self.command(&self.project, &["worker"], s3))
+    }
+
+    /// A command that takes jobs, with the data directory of a project.
+    fn command(&self, project: &Project, arguments: &[&str], s3: &str) -> Command {
+        let intake = ["--codepipeline", "SelfHostedBuild:1"];
+        let mut command = project.agent(&[arguments, &intake].concat());
         command
             .envs(aws::environment("http://127.0.0.1:1"))
             .env("AWS_ACCESS_KEY_ID", "agent")
@@ -67,7 +80,15 @@ impl Site {
             )
             .env("BUILDSPEC_AGENT_STORE", &self.test.address)
             .env("RUST_LOG", "debug,sqlx=warn,hyper=warn");
-        Running::start(command)
+        command
+    }
+
+    /// Waits until the only build runs its command.
+    async fn until_it_runs(&self) {
+        self.pipelines.wait_for("GetJobDetails", 2);
+        let id = self.build().await.id;
+        let runs = |build: &StoredBuild| build.record["currentPhase"] == "BUILD";
+        self.test.until(&id, runs).await;
     }
 
     /// Puts an input artifact into the bucket.
@@ -312,6 +333,123 @@ async fn what_fails_is_answered_with_whose_fault_it_is() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_denied_is_a_matter_of_permissions() {
+    const DENIED: fault_proxy::Fault = fault_proxy::Fault::Answer(
+        403,
+        "<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>",
+    );
+    let site = Site::new(Engine::Sqlite).await;
+    let buildspec =
+        "{version: 0.2, phases: {build: {commands: ['true']}}, artifacts: {files: ['*']}}";
+    site.input("Source", &[("buildspec.yml", buildspec)]);
+    let proxy = FaultProxy::start(site.bucket.address());
+    proxy.set(DENIED);
+    let worker = site.worker_with(&proxy.endpoint());
+    for (id, artifact, phase) in [
+        ("in", "Source", "DOWNLOAD_SOURCE"),
+        ("out", "Built", "UPLOAD_ARTIFACTS"),
+    ] {
+        proxy.only(&key(artifact));
+        site.pipelines
+            .add(id, &job(&["Source"], &["Built"], &json!({})));
+        let count = if id == "in" { 1 } else { 2 };
+        let answer = site.pipelines.wait_for("PutJobFailureResult", count).input;
+        assert_eq!(answer["jobId"], id);
+        let details = &answer["failureDetails"];
+        assert_eq!(details["type"], "PermissionError", "{details}");
+        let text = details["message"].as_str().expect("a message");
+        let is_told = text.contains(phase) && text.contains("AccessDenied");
+        assert!(is_told, "{id}: {text}");
+    }
+    site.end(worker);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_the_agents_fault_is_told_as_such() {
+    let buildspec = "{version: 0.2, phases: {build: {commands: ['sleep 600']}}}";
+    for label in ["the container is killed", "the worker is lost"] {
+        let site = Site::new(Engine::Sqlite).await;
+        site.input("Source", &[("buildspec.yml", buildspec)]);
+        site.pipelines.add("1", &job(&["Source"], &[], &json!({})));
+        let mut worker = site.worker();
+        site.until_it_runs().await;
+        let elsewhere = Project::empty();
+        if label == "the worker is lost" {
+            worker.signal(Signal::SIGKILL);
+            worker.finish();
+            let s3 = site.bucket.endpoint();
+            worker = Running::start(site.command(&elsewhere, &["worker"], &s3));
+        }
+        engine::docker(&["kill", &site.project.containers()[0]]);
+        let answer = site.pipelines.wait_for("PutJobFailureResult", 1).input;
+        let details = &answer["failureDetails"];
+        assert_eq!(details["type"], "SystemUnavailable", "{label}: {details}");
+        let build = site.build().await;
+        assert_eq!(build.status, "FAULT", "{label}");
+        assert_eq!(details["externalExecutionId"], build.id.to_string());
+        site.end(worker);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn jobs_go_to_the_fleet_that_they_name() {
+    let site = Site::new(Engine::Sqlite).await;
+    let buildspec = "{version: 0.2, phases: {build: {commands: ['true']}}}";
+    site.input("Source", &[("buildspec.yml", buildspec)]);
+    for fleet in ["linux", "mac", "win"] {
+        let configuration = json!({"Fleet": fleet});
+        site.pipelines
+            .add(fleet, &job(&["Source"], &[], &configuration));
+    }
+    for (count, fleet, lines) in [
+        (1, "mac", "fleet = \"mac\"\n"),
+        (2, "win", "fleet = \"win\"\n"),
+        // Without one, all that is left.
+        (3, "linux", ""),
+    ] {
+        site.configure(lines);
+        let worker = site.worker();
+        let answer = site.pipelines.wait_for("PutJobSuccessResult", count);
+        assert_eq!(answer.input["jobId"], fleet);
+        site.end(worker);
+    }
+    let operations = site.pipelines.operations().into_iter();
+    let taken = operations.filter(|operation| operation == "AcknowledgeJob");
+    assert_eq!(taken.count(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_takes_jobs_too() {
+    let site = Site::new(Engine::Sqlite).await;
+    let buildspec = "{version: 0.2, phases: {build: {commands: ['true']}}}";
+    site.input("Source", &[("buildspec.yml", buildspec)]);
+    site.pipelines.add("1", &job(&["Source"], &[], &json!({})));
+    let arguments = ["server", "--listen", "127.0.0.1:0"];
+    let s3 = site.bucket.endpoint();
+    let server = Running::start(site.command(&site.project, &arguments, &s3));
+    site.pipelines.wait_for("PutJobSuccessResult", 1);
+    assert_eq!(site.build().await.status, "SUCCEEDED");
+    site.end(server);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_idle_worker_of_a_pipeline_ends_at_once_when_it_drains() {
+    let site = Site::new(Engine::Sqlite).await;
+    let address = site.pipelines.url();
+    let proxy = FaultProxy::start(address.trim_start_matches("http://"));
+    proxy.only("PollForJobs");
+    proxy.set(fault_proxy::Fault::Hang);
+    let mut command = site.command(&site.project, &["worker"], &site.bucket.endpoint());
+    command.env("AWS_ENDPOINT_URL_CODEPIPELINE", proxy.endpoint());
+    let worker = Running::start(command);
+    proxy.wait_for("PollForJobs", 1);
+    // The question is never answered.
+    let said = site.end(worker);
+    assert!(!said.contains("nothing is taken"), "{said}");
+    assert_eq!(proxy.seen().len(), 1, "{:?}", proxy.seen());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_answer_is_given_until_the_pipeline_has_it() {
     let site = Site::new(Engine::Sqlite).await;
     let buildspec = "{version: 0.2, phases: {build: {commands: ['sleep 3']}}}";
@@ -356,10 +494,8 @@ async fn a_job_that_nobody_wants_any_more_stops_its_build() {
     site.input("Source", &[("buildspec.yml", buildspec)]);
     site.pipelines.add("1", &job(&["Source"], &[], &json!({})));
     let worker = site.worker();
-    site.pipelines.wait_for("GetJobDetails", 2);
+    site.until_it_runs().await;
     let id = site.build().await.id;
-    let runs = |build: &StoredBuild| build.record["currentPhase"] == "BUILD";
-    site.test.until(&id, runs).await;
     site.pipelines.cancel("1");
     // A minute later.
     site.test.run("UPDATE arrivals SET look_at = 0").await;

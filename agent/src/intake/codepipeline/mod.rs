@@ -14,7 +14,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 
-use super::{Intake, IntakeError, Reception, Refusal, ask, patience};
+use super::{Intake, IntakeError, Reception, Refusal, ask, patience, unless_stopped};
 use crate::config::CodePipelineConfig;
 use crate::model::Site;
 use crate::pipeline::{
@@ -61,8 +61,11 @@ impl Intake for Jobs {
         Some(HOLD)
     }
 
-    async fn take(&self, room: u32, _stop: &CancellationToken) -> Result<Duration, String> {
-        let polled = self.pipelines.poll(&self.action, room).await;
+    async fn take(&self, room: u32, stop: &CancellationToken) -> Result<Duration, String> {
+        let polled = unless_stopped(stop, self.pipelines.poll(&self.action, room)).await;
+        let Some(polled) = polled else {
+            return Ok(Duration::ZERO);
+        };
         let jobs = polled.map_err(|error| error.to_string())?;
         // Where some were, more may be.
         let pause = if jobs.is_empty() {
@@ -71,6 +74,10 @@ impl Intake for Jobs {
             Duration::ZERO
         };
         for job in jobs {
+            // A job that is not acknowledged is handed out again.
+            if stop.is_cancelled() {
+                break;
+            }
             self.welcome(job).await;
         }
         Ok(pause)
