@@ -46,6 +46,10 @@ const EXPIRY_INTERVAL: Duration = Duration::from_mins(1);
 /// Pauses that are remembered at most; others end with the next look.
 const MOST_PAUSES: usize = 1000;
 
+/// Why a message is given up that was never tried.
+const NEVER_TRIED: &str =
+    "an earlier message of this build did not arrive, or nobody delivers to this destination";
+
 /// A way to somebody who is told of builds.
 #[derive(Clone)]
 pub struct Route {
@@ -165,7 +169,7 @@ async fn expire(store: Arc<dyn Store>, stop: CancellationToken) {
                         message.build,
                         message.destination,
                         message.attempts,
-                        problem.unwrap_or("nobody delivers to this destination")
+                        problem.unwrap_or(NEVER_TRIED)
                     );
                 }
                 continue;

@@ -11,6 +11,8 @@ use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
+use jiff::Timestamp;
+use jiff::fmt::rfc2822;
 use tokio::time::timeout;
 use tokio_rustls::rustls::crypto::aws_lc_rs;
 
@@ -109,13 +111,42 @@ impl Answer {
 
 fn pause(answer: &Response<Incoming>) -> Option<Duration> {
     let pause = answer.headers().get(header::RETRY_AFTER)?.to_str().ok()?;
-    let pause = Duration::from_secs(pause.trim().parse().ok()?);
+    pause_until(pause.trim(), Timestamp::now())
+}
+
+/// What `Retry-After` asks for: a number of seconds, or a date (RFC 9110, section 10.2.3).
+fn pause_until(retry_after: &str, now: Timestamp) -> Option<Duration> {
+    let pause = if let Ok(seconds) = retry_after.parse() {
+        Duration::from_secs(seconds)
+    } else {
+        let date = rfc2822::DateTimeParser::new().parse_timestamp(retry_after);
+        Duration::try_from(date.ok()?.duration_since(now)).unwrap_or_default()
+    };
     Some(pause.min(LONGEST_PAUSE))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_pause_is_a_number_or_a_date_and_five_minutes_at_most() {
+        let now = "2026-11-24T08:00:00Z".parse().unwrap();
+        for (asked, seconds) in [
+            ("0", Some(0)),
+            ("120", Some(120)),
+            ("86400", Some(300)),
+            ("Tue, 24 Nov 2026 08:01:30 GMT", Some(90)),
+            ("Tue, 24 Nov 2026 09:00:00 GMT", Some(300)),
+            ("Tue, 24 Nov 2026 07:00:00 GMT", Some(0)),
+            ("-1", None),
+            ("99999999999999999999", None),
+            ("soon", None),
+        ] {
+            let expected = seconds.map(Duration::from_secs);
+            assert_eq!(pause_until(asked, now), expected, "{asked}");
+        }
+    }
 
     #[test]
     fn an_answer_says_what_becomes_of_a_message() {
