@@ -9,12 +9,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use tempfile::TempDir;
 
 use crate::GitRepository;
+use crate::authority::server_config;
 
 /// Name of the file with the server's certificate.
 const CERTIFICATE: &str = ".certificate.pem";
@@ -366,16 +365,7 @@ fn self_signed(directory: &Path) -> Arc<ServerConfig> {
         made.is_ok_and(|status| status.success()),
         "openssl makes a certificate; run `make setup`"
     );
-    let certificate = CertificateDer::from_pem_file(certificate).expect("openssl writes PEM");
-    let key = PrivateKeyDer::from_pem_file(key).expect("openssl writes PEM");
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .expect("the provider knows TLS")
-        .with_no_client_auth()
-        .with_single_cert(vec![certificate], key)
-        .expect("the key belongs to the certificate");
-    Arc::new(config)
+    server_config(&certificate, &key)
 }
 
 fn base64(bytes: &[u8]) -> String {

@@ -9,6 +9,7 @@
     reason = "the harness panics where what it needs is not there: so tests fail"
 )]
 
+mod authority;
 pub mod aws;
 mod aws_request;
 pub mod cloudwatch;
@@ -42,6 +43,7 @@ mod terminal;
 mod until;
 pub mod wire_proxy;
 
+pub use authority::Authority;
 pub use aws_request::AwsRequest;
 pub use files::read_tree;
 pub use finished::{Artifact, Build, Context, Finished, Logs, Phase, Variable};

@@ -8,6 +8,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use serde_json::Value;
 
 /// Longer than any test waits for a request: only something that hangs takes as long.
@@ -40,16 +41,21 @@ impl Received {
     }
 }
 
+/// What requests are answered with unless the test says otherwise.
+const WELL: &str = "200 OK";
+
 #[derive(Debug, Default)]
 struct Shared {
+    tls: Option<Arc<ServerConfig>>,
     is_silent: AtomicBool,
+    refusal: Mutex<Option<&'static str>>,
     received: Mutex<Vec<Received>>,
     changed: Condvar,
 }
 
 impl Shared {
     fn received(&self) -> MutexGuard<'_, Vec<Received>> {
-        self.received.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.received)
     }
 }
 
@@ -63,10 +69,22 @@ pub struct Receiver {
 impl Receiver {
     /// Starts to listen on a free port.
     pub fn start() -> Self {
+        Self::start_with(None)
+    }
+
+    /// The same over TLS.
+    pub fn start_over_tls(tls: Arc<ServerConfig>) -> Self {
+        Self::start_with(Some(tls))
+    }
+
+    fn start_with(tls: Option<Arc<ServerConfig>>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port can be had");
         let address = listener.local_addr();
         let address = address.expect("a bound socket has an address");
-        let shared = Arc::new(Shared::default());
+        let shared = Arc::new(Shared {
+            tls,
+            ..Shared::default()
+        });
         let receiver = Self {
             address,
             shared: Arc::clone(&shared),
@@ -75,7 +93,7 @@ impl Receiver {
             for stream in listener.incoming().flatten() {
                 let shared = Arc::clone(&shared);
                 // A client that goes away is not the test's business.
-                thread::spawn(move || drop(take(&stream, &shared)));
+                thread::spawn(move || drop(serve(stream, &shared)));
             }
         });
         receiver
@@ -88,13 +106,24 @@ impl Receiver {
 
     /// Its URL.
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        let scheme = if self.shared.tls.is_some() {
+            "https"
+        } else {
+            "http"
+        };
+        format!("{scheme}://{}", self.address)
     }
 
     /// From now on, requests are remembered, and the connection is closed in the place of an answer, or they
     /// are answered again.
     pub fn set_silent(&self, is_silent: bool) {
         self.shared.is_silent.store(is_silent, Ordering::SeqCst);
+    }
+
+    /// From now on, requests are remembered and answered with this status line, which may have headers after it;
+    /// `None` answers them well again.
+    pub fn refuse(&self, with: Option<&'static str>) {
+        *lock(&self.shared.refusal) = with;
     }
 
     /// The requests so far.
@@ -116,8 +145,25 @@ impl Receiver {
     }
 }
 
-fn take(stream: &TcpStream, shared: &Shared) -> io::Result<()> {
-    let mut reader = BufReader::new(stream.take(REQUEST_LIMIT_BYTES));
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn serve(mut stream: TcpStream, shared: &Shared) -> io::Result<()> {
+    match &shared.tls {
+        Some(tls) => {
+            let connection = ServerConnection::new(Arc::clone(tls)).map_err(io::Error::other)?;
+            let mut stream = StreamOwned::new(connection, stream);
+            take(&mut stream, shared)?;
+            stream.conn.send_close_notify();
+            stream.flush()
+        }
+        None => take(&mut stream, shared),
+    }
+}
+
+fn take(stream: &mut (impl Read + Write), shared: &Shared) -> io::Result<()> {
+    let mut reader = BufReader::new(Read::take(&mut *stream, REQUEST_LIMIT_BYTES));
     let mut line = String::new();
     reader.read_line(&mut line)?;
     let mut received = Received {
@@ -140,6 +186,7 @@ fn take(stream: &TcpStream, shared: &Shared) -> io::Result<()> {
     if shared.is_silent.load(Ordering::SeqCst) {
         return Ok(());
     }
-    let mut stream = stream;
-    stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}")
+    let head = lock(&shared.refusal).unwrap_or(WELL);
+    let answer = format!("HTTP/1.1 {head}\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{{}}");
+    stream.write_all(answer.as_bytes())
 }

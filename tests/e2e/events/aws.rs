@@ -39,6 +39,33 @@ for _ in range(60):
         seen += 1
 "#;
 
+/// A FIFO topic, and a FIFO queue that gets all of it.
+const SET_UP_FIFO: &str = r#"
+import boto3
+sqs, sns = (boto3.client(name) for name in ("sqs", "sns"))
+url = sqs.create_queue(QueueName="builds.fifo", Attributes={"FifoQueue": "true"})["QueueUrl"]
+arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+topic = sns.create_topic(Name="builds.fifo", Attributes={"FifoTopic": "true"})["TopicArn"]
+sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn, Attributes={"RawMessageDelivery": "true"})
+"#;
+
+/// Prints what arrives in the FIFO queue with its group and its deduplication id, one a line.
+const READ_FIFO: &str = r#"
+import boto3, json
+sqs = boto3.client("sqs")
+url = sqs.get_queue_url(QueueName="builds.fifo")["QueueUrl"]
+seen = 0
+for _ in range(60):
+    if seen >= COUNT: break
+    for message in sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, WaitTimeSeconds=2,
+            AttributeNames=["All"]).get("Messages", []):
+        attributes = message["Attributes"]
+        print(json.dumps({"event": json.loads(message["Body"]), "group": attributes["MessageGroupId"],
+            "deduplication": attributes["MessageDeduplicationId"]}))
+        sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+        seen += 1
+"#;
+
 fn read(moto: &Moto, queue: &str, count: usize) -> Vec<Value> {
     let script = format!("QUEUE = {queue:?}\nCOUNT = {count}\n{READ}");
     let lines = moto.python(&script);
@@ -94,4 +121,29 @@ async fn a_bus_and_a_topic_hear_of_builds() {
         "{}",
         finished.stderr
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fifo_topic_keeps_the_order_of_each_build() {
+    let moto = Moto::start();
+    moto.python(SET_UP_FIFO);
+    let topic = "arn:aws:sns:us-east-1:123456789012:builds.fifo";
+    let config = format!("[[events]]\nname = 'topic'\nto.sns = {{ topic = '{topic}' }}\n");
+    let mut site = Site::new(Engine::Sqlite, &config).await;
+    site.variables = moto.environment();
+    let worker = site.start();
+    let id = site.submit("true");
+    let lines = moto.python(&format!("COUNT = {}\n{READ_FIFO}", GOOD.len()));
+    let told: Vec<Value> = lines
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let subjects: Vec<String> = told.iter().map(|one| subject(&one["event"])).collect();
+    assert_eq!(subjects, GOOD);
+    for one in &told {
+        assert_eq!(one["group"], id.uuid.to_string(), "a build is a group");
+        assert_eq!(one["deduplication"], one["event"]["id"]);
+    }
+    worker.signal(Signal::SIGTERM);
+    assert_eq!(worker.finish().exit_code, Some(0));
 }

@@ -2,7 +2,9 @@
 
 mod aws;
 mod commit_status;
+mod outages;
 mod reload;
+mod tls;
 
 use std::collections::BTreeSet;
 use std::process::Command;
@@ -52,6 +54,21 @@ impl Site {
         Running::start(self.agent(&["worker"]))
     }
 
+    /// A server that only answers and tells others, once it listens.
+    fn serve(&self) -> Running {
+        let arguments = ["server", "--no-worker", "--listen", "127.0.0.1:0"];
+        let mut server = Running::start(self.agent(&arguments));
+        server.wait_for(" at http");
+        server
+    }
+
+    /// A build that is stopped before anybody has run it: two events tell of its states.
+    fn submit_and_stop(&self) {
+        let id = self.submit("true").to_string();
+        let stopped = Running::start(self.agent(&["stop", &id])).finish();
+        assert_eq!(stopped.exit_code, Some(0), "{}", stopped.stderr);
+    }
+
     /// Submits as a user does: the program itself tells of it.
     fn submit(&self, command: &str) -> BuildId {
         let source = self.project.source();
@@ -77,6 +94,9 @@ fn webhook(name: &str, url: &str) -> String {
         "[[events]]\nname = '{name}'\nto.webhook = {{ url = '{url}/hook', secret = {{ file = 'secret' }} }}\n"
     )
 }
+
+/// Lets a destination hear of the states of builds only.
+const STATES: &str = "detail_types = ['CodeBuild Build State Change']\n";
 
 /// What an event is about.
 fn subject(event: &Value) -> String {
@@ -254,12 +274,9 @@ async fn a_worker_killed_before_it_heard_the_answer_leaves_the_rest_to_the_next_
 #[tokio::test(flavor = "multi_thread")]
 async fn a_build_that_never_ran_is_told_of_by_whoever_stops_it() {
     let receiver = Receiver::start();
-    let states = "detail_types = ['CodeBuild Build State Change']";
-    let config = webhook("ops", &receiver.url()) + states;
+    let config = webhook("ops", &receiver.url()) + STATES;
     let site = Site::new(Engine::Postgres, &config).await;
-    let id = site.submit("true");
-    let stopped = Running::start(site.agent(&["stop", &id.to_string()])).finish();
-    assert_eq!(stopped.exit_code, Some(0), "{}", stopped.stderr);
+    site.submit_and_stop();
     // Neither of these programs delivers anything.
     assert_eq!(subjects(&receiver.received()), [""; 0]);
     let worker = site.start();
