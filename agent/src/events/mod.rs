@@ -14,6 +14,7 @@ mod event_bridge;
 mod http;
 mod identity;
 mod information;
+mod lane;
 mod permissions;
 mod record;
 mod size;
