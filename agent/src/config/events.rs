@@ -8,8 +8,10 @@ use serde::Deserialize;
 
 use super::SecretPlace;
 
-/// Statuses of builds and phases.
-const STATUSES: [&str; 6] = [
+/// Statuses of builds and phases (user guide, "Build notifications input format reference"). Filters are copied from
+/// rules that were written for CodeBuild: they may name one that nothing has here.
+const STATUSES: [&str; 7] = [
+    "CLIENT_ERROR",
     "IN_PROGRESS",
     "SUCCEEDED",
     "FAILED",
@@ -247,7 +249,7 @@ mod tests {
     fn destinations_are_read_with_their_defaults() {
         let text = format!(
             "[[events]]\nname = 'bus'\nto.event-bridge = {{}}\n
-            [[events]]\nname = 'hook'\n{HOOK}statuses = ['FAILED']\nprojects = ['web-*']
+            [[events]]\nname = 'hook'\n{HOOK}statuses = ['FAILED', 'CLIENT_ERROR']\nprojects = ['web-*']
             detail_types = ['CodeBuild Build State Change']"
         );
         let config: Config = toml::from_str(&text).unwrap();
@@ -258,7 +260,7 @@ mod tests {
         assert_eq!((bus.detail_types.len(), bus.give_up_hours), (2, 24));
         assert_eq!(hook.to.source(), "aws.codebuild");
         assert_eq!(hook.detail_types, [EventKind::State]);
-        assert_eq!(hook.statuses, ["FAILED"]);
+        assert_eq!(hook.statuses, ["FAILED", "CLIENT_ERROR"]);
         assert_eq!(check(&config.events, &config.commit_status), Ok(()));
     }
 
