@@ -60,7 +60,11 @@ impl<'a> Reload<'a> {
         if let Some(worker) = self.worker {
             worker.follow(&config);
         }
-        self.telling.follow(&config);
+        // Whoever is told goes on being told: a new beginning would wait for the answer of the slowest.
+        let present = &self.present;
+        if (&present.events, &present.commit_status) != (&config.events, &config.commit_status) {
+            self.telling.follow(&config);
+        }
         logging::follow(&config);
         if fixed.is_empty() {
             tell("the configuration was read again");
