@@ -1,10 +1,13 @@
 //! `additional-information` of an event: what the build was asked to be and how far it is.
 
+use std::borrow::Cow;
+
 use serde_json::{Map, Value, json};
 
 use super::record;
 use crate::model::{
-    BuildRequest, EffectiveBuild, EnvironmentVariable, ImagePullCredentialsType, ProjectSource,
+    BuildRequest, EffectiveBuild, EnvironmentVariable, ImagePullCredentialsType, PhaseType,
+    ProjectSource,
 };
 
 /// How much of its course an event shows of a build.
@@ -122,7 +125,10 @@ fn source(source: &ProjectSource) -> Value {
     let mut shown = Map::new();
     let members = [
         ("type", json!(source.source_type)),
-        ("location", json!(source.location)),
+        (
+            "location",
+            json!(source.location.as_deref().map(without_login)),
+        ),
         ("buildspec", json!(source.buildspec)),
         ("auth", json!(source.auth)),
         ("report-build-status", json!(source.report_build_status)),
@@ -140,6 +146,20 @@ fn source(source: &ProjectSource) -> Value {
             .map(|(member, value)| (member.to_owned(), value)),
     );
     shown.into()
+}
+
+/// An address without the user and the password that may stand in one of HTTP: they open the repository, and
+/// whoever is told of builds need not be able to.
+fn without_login(location: &str) -> Cow<'_, str> {
+    let Some((scheme, rest)) = location.split_once("://") else {
+        return location.into();
+    };
+    let is_http = ["http", "https"].map(|name| scheme.eq_ignore_ascii_case(name));
+    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    match authority.rsplit_once('@') {
+        Some((_, host)) if is_http.contains(&true) => format!("{scheme}://{host}{path}").into(),
+        _ => location.into(),
+    }
 }
 
 /// Group and stream are known from the start, and CodeBuild tells them once the build has begun.
@@ -176,11 +196,26 @@ fn phases(record: &Value, course: Course) -> Value {
     let all = record::phases(record);
     let (ended, next) = match course {
         Course::None => (&all[..0], None),
-        Course::UpTo(index) => (&all[..=index], all.get(index + 1)),
+        Course::UpTo(index) => (&all[..=index], next(all, index)),
         Course::Whole => (all, None),
     };
     let shown = ended.iter().map(phase);
-    shown.chain(next.map(entered)).collect()
+    shown.chain(next).collect()
+}
+
+/// The phase after one that has ended, as it is when it begins. Whoever runs the build may be a moment late with it:
+/// it follows from the one before if that has succeeded.
+fn next(all: &[Value], index: usize) -> Option<Value> {
+    if let Some(next) = all.get(index + 1) {
+        return Some(entered(next));
+    }
+    let last = &all[index];
+    let is_over = last["phaseStatus"] != "SUCCEEDED";
+    let phase: PhaseType = serde_json::from_value(last["phaseType"].clone()).ok()?;
+    let next = phase.next().filter(|_| !is_over)?;
+    Some(entered(
+        &json!({"phaseType": next.name(), "startTime": last["endTime"]}),
+    ))
 }
 
 fn entered(phase: &Value) -> Value {

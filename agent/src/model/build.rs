@@ -111,6 +111,23 @@ impl PhaseType {
             Self::Completed => "COMPLETED",
         }
     }
+
+    /// The phase that follows it where it has succeeded.
+    pub fn next(self) -> Option<Self> {
+        match self {
+            Self::Submitted => Some(Self::Queued),
+            Self::Queued => Some(Self::Provisioning),
+            Self::Provisioning => Some(Self::DownloadSource),
+            Self::DownloadSource => Some(Self::Install),
+            Self::Install => Some(Self::PreBuild),
+            Self::PreBuild => Some(Self::Build),
+            Self::Build => Some(Self::PostBuild),
+            Self::PostBuild => Some(Self::UploadArtifacts),
+            Self::UploadArtifacts => Some(Self::Finalizing),
+            Self::Finalizing => Some(Self::Completed),
+            Self::Completed => None,
+        }
+    }
 }
 
 impl From<executor::protocol::Phase> for PhaseType {

@@ -157,6 +157,27 @@ fn signature(received: &Received) -> String {
     String::from_utf8_lossy(&output.stdout).trim().to_owned()
 }
 
+/// An event of a phase shows all phases up to that one with their ends, and the next one as begun.
+fn assert_shows_the_next_phase(detail: &Value, expected: &str) {
+    let phases = detail["additional-information"]["phases"].as_array();
+    let [before @ .., ended, next] = phases.expect("there are phases").as_slice() else {
+        panic!("the next phase is missing: {detail}");
+    };
+    assert_eq!(ended["phase-type"], detail["completed-phase"]);
+    assert_eq!(ended["end-time"], detail["completed-phase-end"]);
+    let expected = match expected.trim_end_matches("SUCCEEDED").trim_end() {
+        "" => "COMPLETED",
+        phase => phase,
+    };
+    let begun = json!({"phase-type": expected, "start-time": detail["completed-phase-end"]});
+    assert_eq!(*next, begun, "{detail}");
+    let is_begun =
+        detail["completed-phase"] == "SUBMITTED" || detail["completed-phase"] == "QUEUED";
+    let context = if is_begun { "[]" } else { "[: ]" };
+    assert_eq!(detail["completed-phase-context"], context, "{detail}");
+    assert!(before.iter().all(|phase| phase.get("end-time").is_some()));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_webhook_hears_everything_of_a_build_in_order_and_signed() {
     for engine in [Engine::Sqlite, Engine::Postgres] {
@@ -175,6 +196,9 @@ async fn a_webhook_hears_everything_of_a_build_in_order_and_signed() {
             assert_eq!(one.header("x-signature-256"), signature(one));
             let arn = one.json()["detail"]["build-id"].clone();
             assert!(arn.as_str().unwrap().ends_with(&id.to_string()), "{arn}");
+        }
+        for (one, next) in heard[1..11].iter().zip(&GOOD[2..]) {
+            assert_shows_the_next_phase(&one.json()["detail"], next);
         }
         let ids: BTreeSet<_> = heard.iter().map(|one| one.header("x-event-id")).collect();
         assert_eq!(ids.len(), GOOD.len(), "each has its own identity");

@@ -96,6 +96,26 @@ fn a_failed_phase_is_told_as_codebuild_does() {
 }
 
 #[test]
+fn the_next_phase_is_shown_before_anybody_has_entered_it() {
+    let request = request(&json!({}));
+    let last_shown = |ended: Value| {
+        let told = events(&request, Some(&record(&[])), &record(&[ended]));
+        let phases = &told[0]["detail"]["additional-information"]["phases"];
+        phases.as_array().unwrap().last().cloned().unwrap()
+    };
+    assert_eq!(
+        last_shown(phase("DOWNLOAD_SOURCE", 0.0, 4.0, None)),
+        json!({"phase-type": "INSTALL", "start-time": "Nov 3, 2026 9:28:56 PM"})
+    );
+    let failed = phase("DOWNLOAD_SOURCE", 0.0, 4.0, Some(["CODE", "why"]));
+    assert_eq!(
+        last_shown(failed)["phase-type"],
+        "DOWNLOAD_SOURCE",
+        "nobody knows what follows"
+    );
+}
+
+#[test]
 fn the_last_event_follows_those_of_all_phases() {
     let request = request(&json!({}));
     let after = over(
@@ -196,6 +216,29 @@ fn no_event_shows_what_no_log_shows() {
             {"name": "MASKED", "value": "***", "type": "PLAINTEXT"},
             {"name": "STORED", "value": "/s", "type": "PARAMETER_STORE"}])
     );
+}
+
+#[test]
+fn no_event_shows_how_a_repository_is_opened() {
+    for (location, shown) in [
+        (
+            "https://ada:s3cret@git.example.com/o/r.git",
+            "https://git.example.com/o/r.git",
+        ),
+        ("HTTPS://s3cret@h:8443/r@v", "HTTPS://h:8443/r@v"),
+        (
+            "https://git.example.com/o/r@v.git",
+            "https://git.example.com/o/r@v.git",
+        ),
+        ("ssh://git@h/r.git", "ssh://git@h/r.git"),
+        ("git@h:o/r.git", "git@h:o/r.git"),
+        ("bucket/a@b.zip", "bucket/a@b.zip"),
+    ] {
+        let request = request(&json!({"sourceLocationOverride": location}));
+        let told = events(&request, None, &submitted());
+        let source = &told[0]["detail"]["additional-information"]["source"];
+        assert_eq!(source["location"], shown);
+    }
 }
 
 #[test]
