@@ -5,6 +5,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::Command;
 
+use nix::sys::signal::Signal;
 use tests::{Finished, Project, Running, Terminal, program};
 
 /// A user id that nobody has; the agent needs no entry in /etc/passwd.
@@ -59,6 +60,28 @@ fn a_member_of_the_docker_group_gets_inside_a_paused_build() {
     let resumed = Running::start(as_user(&project, &resume)).finish();
     assert_eq!(resumed.exit_code, Some(0), "{}", resumed.stderr);
     assert_eq!(running.finish().exit_code, Some(1));
+    project.assert_clean();
+}
+
+#[test]
+fn what_a_killed_agent_left_of_roots_files_is_removed_without_root() {
+    let project = Project::new(
+        "
+version: 0.2
+phases:
+  build:
+    commands:
+      - mkdir -p deep/private && touch deep/private/file && chmod 000 deep/private/file && chmod 700 deep/private
+      - echo started; sleep 100000
+",
+    );
+    give(project.root(), USER);
+    let mut running = Running::start(as_user(&project, &project.build_command(&[])));
+    running.wait_for("\"started\\n\"");
+    running.signal(Signal::SIGKILL);
+    running.finish();
+    let gc = Running::start(as_user(&project, &project.agent(&["gc", "--all"]))).finish();
+    assert_eq!(gc.exit_code, Some(0), "{}", gc.stderr);
     project.assert_clean();
 }
 
