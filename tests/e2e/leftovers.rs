@@ -158,3 +158,64 @@ async fn a_worker_reaps_at_its_start_and_from_time_to_time_and_touches_nothing_o
     foreign.assert_untouched();
     project.assert_clean();
 }
+
+/// Volumes of an agent's that go with this value.
+struct Volumes(Vec<String>);
+
+impl Volumes {
+    fn make(&mut self, project: &Project, name: &str) -> String {
+        let data = fs::canonicalize(project.data_directory()).expect("the agent has made it");
+        let label = format!("buildspec-agent.data-directory={}", data.display());
+        let unique = data.parent().and_then(Path::file_name).unwrap_or_default();
+        let name = format!("{}-{name}", unique.display());
+        engine::docker(&["volume", "create", "--label", &label, &name]);
+        self.0.push(name.clone());
+        name
+    }
+}
+
+impl Drop for Volumes {
+    fn drop(&mut self) {
+        engine::remove_volumes(&self.0);
+    }
+}
+
+#[test]
+fn layers_of_images_go_when_no_build_has_used_them_for_long() {
+    let project = Project::new(ENDLESS);
+    assert_eq!(
+        gc(&project, &[]).exit_code,
+        Some(0),
+        "it makes its directory"
+    );
+    let mut volumes = Volumes(Vec::new());
+    let data = project.data_directory();
+    fs::create_dir(data.join("docker-layers")).unwrap();
+    let mut locked = |name: &str, days: u64| {
+        let name = volumes.make(&project, name);
+        let is_servers = name.ends_with("server");
+        let lock = if is_servers {
+            fs::create_dir_all(data.join("docker-servers").join(&name)).unwrap();
+            data.join("docker-servers").join(&name).join("users")
+        } else {
+            data.join("docker-layers").join(&name)
+        };
+        File::create(&lock).unwrap();
+        set_age(&lock, Duration::from_hours(24 * days));
+        name
+    };
+    let old = [locked("old", 31), locked("old-server", 31)];
+    let young = locked("young", 29);
+    let unknown = volumes.make(&project, "unknown");
+    let told = gc(&project, &["--dry-run"]);
+    for name in &old {
+        let line = format!("would remove the layers in volume {name}\n");
+        assert!(told.text().contains(&line), "{}", told.text());
+    }
+    let there = || engine::volumes_of(&fs::canonicalize(&data).unwrap());
+    assert_eq!(there().len(), 4, "a dry run removes nothing");
+    assert_eq!(gc(&project, &[]).exit_code, Some(0));
+    let mut left = there();
+    left.sort();
+    assert_eq!(left, [unknown, young]);
+}

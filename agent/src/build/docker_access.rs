@@ -2,6 +2,7 @@
 //! gets for it comes out.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::Context;
 use caps::Capability;
@@ -115,6 +116,18 @@ pub(crate) async fn stop_idle_server(place: &ServerPlace, tools: &Tools) -> anyh
 pub(crate) async fn servers(tools: &Tools) -> anyhow::Result<Vec<ServerPlace>> {
     let (data, directory) = (tools.data.root(), servers_directory(tools));
     Ok(tools.engine.servers_of(data, &directory).await?)
+}
+
+/// The layers of images that no build has used for the configured time, held.
+pub(crate) async fn idle_layers(tools: &Tools) -> anyhow::Result<Vec<LayerVolume>> {
+    let directories = [layers_directory(tools), servers_directory(tools)];
+    let [layers, servers] = &directories;
+    let idle = Duration::from_hours(u64::from(tools.config.docker_layers_idle_days) * 24);
+    let data = tools.data.root();
+    Ok(tools
+        .engine
+        .idle_layers(data, [layers, servers], idle)
+        .await?)
 }
 
 fn probe(image: String, tools: &Tools) -> anyhow::Result<VolumeProbe> {

@@ -242,7 +242,11 @@ impl Fetching<'_> {
             mirrors: Mirrors::new(tools.data.sources()),
             lookup: process_environment,
             limit_bytes: tools.config.sources.limit_gib << 30,
-            mirrors_limit_bytes: tools.config.sources.mirrors_limit_gib << 30,
+            mirrors_limit_bytes: tools
+                .config
+                .sources
+                .mirrors_limit_gib
+                .saturating_mul(1 << 30),
             limit: request.timeout,
         };
         let commit = sources

@@ -55,7 +55,7 @@ use crate::source::stored::SourceCredentials;
 pub use abort::Abort;
 pub use cleaner::probe_data_directory;
 pub(crate) use cleaner::remove_as_root;
-pub(crate) use docker_access::{servers, stop_idle_server};
+pub(crate) use docker_access::{idle_layers, servers, stop_idle_server};
 pub use environment::{Origin, built_in_variables};
 use journal::Journal;
 pub use pause::{FindError, PausedBuild, ResumeError};

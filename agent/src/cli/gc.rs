@@ -83,6 +83,9 @@ pub(super) async fn run(args: GcArgs, global: &GlobalArgs) -> Result<Exit, Failu
         .await
         .map_err(Failure::fault)?;
     stop_servers(&tools, &args, &mut output).await?;
+    layers(&args, &tools, &mut output)
+        .await
+        .map_err(Failure::fault)?;
     if output.is_empty() && !args.json {
         output.push_str("nothing to remove\n");
     }
@@ -183,6 +186,24 @@ async fn stop_servers(tools: &Tools, args: &GcArgs, output: &mut String) -> Resu
             };
             let _ = writeln!(output, "{verb} the Docker server of project {project}");
         }
+    }
+    Ok(())
+}
+
+/// Drops layers of images that no build has used for long.
+async fn layers(args: &GcArgs, tools: &Tools, output: &mut String) -> anyhow::Result<()> {
+    let verb = if args.dry_run {
+        "would remove"
+    } else {
+        "removed"
+    };
+    for volume in housekeeping::drop_idle_layers(tools, args.dry_run).await? {
+        let _ = if args.json {
+            let line = serde_json::json!({"layers": volume, "removed": !args.dry_run});
+            writeln!(output, "{line}")
+        } else {
+            writeln!(output, "{verb} the layers in volume {volume}")
+        };
     }
     Ok(())
 }

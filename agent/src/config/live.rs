@@ -19,6 +19,7 @@ impl Config {
             privileged_mode,
             docker_server,
             docker_layers_limit_gib,
+            docker_layers_idle_days,
             region,
             account,
             cache,
@@ -45,6 +46,10 @@ impl Config {
             (
                 "docker_layers_limit_gib",
                 self.docker_layers_limit_gib != *docker_layers_limit_gib,
+            ),
+            (
+                "docker_layers_idle_days",
+                self.docker_layers_idle_days != *docker_layers_idle_days,
             ),
             ("region", self.region != *region),
             ("account", self.account != *account),

@@ -63,6 +63,8 @@ pub struct Config {
     /// Most that the layers of one project's images may take on disk, in GiB; beyond it they are
     /// dropped, and the next build starts without. Default: 20.
     pub docker_layers_limit_gib: u64,
+    /// After how many days without use the layers of a project's images are dropped. Default: 30.
+    pub docker_layers_idle_days: u32,
     /// AWS Region that builds see and that stands in their ARNs. Default: `us-east-1`.
     pub region: String,
     /// AWS account that stands in ARNs, 12 digits. Default: `000000000000`.
@@ -103,6 +105,7 @@ impl Default for Config {
             privileged_mode: PrivilegedMode::Refused,
             docker_server: DockerServers::default(),
             docker_layers_limit_gib: 20,
+            docker_layers_idle_days: 30,
             region: "us-east-1".to_owned(),
             account: "000000000000".to_owned(),
             log: "warn".to_owned(),

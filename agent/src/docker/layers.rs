@@ -1,17 +1,19 @@
 //! Volumes in which layers of images outlive the container that made them.
 
+use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use bollard::errors::Error as ClientError;
-use bollard::query_parameters::RemoveVolumeOptions;
+use bollard::query_parameters::{ListVolumesOptions, RemoveVolumeOptions};
 use executor::protocol::channel::EXIT_TOO_LARGE;
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 use sha2::{Digest, Sha256};
 
-use super::spec::{ContainerSpec, Limits, Mount, Owner, Privileges, Volume};
+use super::spec::{ContainerSpec, LABEL_DATA_DIRECTORY, Limits, Mount, Owner, Privileges, Volume};
 use super::{ContainerName, DockerError, Engine};
 
 /// Where an engine keeps its layers.
@@ -54,11 +56,31 @@ impl LayerVolume {
     }
 
     fn lock(directory: &Path, name: String) -> io::Result<Option<Self>> {
+        // That cuts it off, short as it is, tells when it was used.
         let file = File::create(directory.join(&name))?;
+        Self::hold(name, file)
+    }
+
+    fn hold(name: String, file: File) -> io::Result<Option<Self>> {
         match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
             Ok(lock) => Ok(Some(Self { name, _lock: lock })),
             Err((_, Errno::EWOULDBLOCK)) => Ok(None),
             Err((_, error)) => Err(error.into()),
+        }
+    }
+
+    /// Holds a volume that nobody has used for so long. `lock` is the file that its users lock, and that is
+    /// written to by nobody else.
+    fn idle(name: String, lock: &Path, idle: Duration) -> io::Result<Option<Self>> {
+        let file = match File::open(lock) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            file => file?,
+        };
+        let used = file.metadata()?.modified()?;
+        if used.elapsed().is_ok_and(|age| age > idle) {
+            Self::hold(name, file)
+        } else {
+            Ok(None)
         }
     }
 
@@ -145,6 +167,33 @@ impl Engine {
         Ok(is_too_large)
     }
 
+    /// The volumes of an agent's layers that no build has used for so long, held so that none takes them.
+    /// `directories` are the agent's for the layers of builds and for Docker servers.
+    pub async fn idle_layers(
+        &self,
+        data_directory: &Path,
+        directories: [&Path; 2],
+        idle: Duration,
+    ) -> Result<Vec<LayerVolume>, DockerError> {
+        let label = format!("{LABEL_DATA_DIRECTORY}={}", data_directory.display());
+        let options = ListVolumesOptions {
+            filters: Some(HashMap::from([("label".to_owned(), vec![label])])),
+        };
+        let listed = self.client.list_volumes(Some(options)).await;
+        let listed = listed.map_err(DockerError::request("list volumes"))?;
+        let [layers, servers] = directories;
+        let mut found = Vec::new();
+        for volume in listed.volumes.into_iter().flatten() {
+            let name = volume.name;
+            for lock in [layers.join(&name), servers.join(&name).join("users")] {
+                let held = LayerVolume::idle(name.clone(), &lock, idle);
+                // A volume whose lock cannot be had is somebody's.
+                found.extend(held.ok().flatten());
+            }
+        }
+        Ok(found)
+    }
+
     /// Removes a volume. One that does not exist is removed already.
     pub async fn remove_volume(&self, volume: &str) -> Result<(), DockerError> {
         let removed = self
@@ -165,6 +214,8 @@ impl Engine {
 
 #[cfg(test)]
 mod tests {
+    use std::time::SystemTime;
+
     use super::*;
 
     #[test]
@@ -183,6 +234,37 @@ mod tests {
                 .unwrap()
                 .name(),
             taken[0].name()
+        );
+    }
+
+    #[test]
+    fn layers_are_idle_when_their_last_use_was_long_ago() {
+        let directory = tempfile::tempdir().unwrap();
+        let (day, hour) = (Duration::from_hours(24), Duration::from_hours(1));
+        let name = LayerVolume::take(directory.path(), "demo")
+            .unwrap()
+            .unwrap()
+            .name;
+        let lock = directory.path().join(&name);
+        let idle = || LayerVolume::idle(name.clone(), &lock, day).unwrap();
+        assert!(idle().is_none());
+        let age = |age: Duration| {
+            let used = SystemTime::now() - age;
+            File::open(&lock).unwrap().set_modified(used).unwrap();
+        };
+        age(day + hour);
+        assert!(idle().is_some());
+        assert!(idle().is_some(), "to look at it is no use of it");
+        let taken = LayerVolume::take(directory.path(), "demo").unwrap();
+        assert!(idle().is_none(), "it was used just now");
+        age(day + hour);
+        assert!(idle().is_none(), "it is in use");
+        drop(taken);
+        let gone = directory.path().join("gone");
+        assert!(
+            LayerVolume::idle(name.clone(), &gone, day)
+                .unwrap()
+                .is_none()
         );
     }
 }

@@ -12,7 +12,7 @@ use tokio::task::spawn_blocking;
 use uuid::Uuid;
 
 use super::recovery;
-use crate::build::{Tools, remove_as_root, servers, stop_idle_server};
+use crate::build::{Tools, idle_layers, remove_as_root, servers, stop_idle_server};
 use crate::cache::Trash;
 use crate::data_directory::{BuildDirectory, Removal};
 use crate::docker::OwnedContainer;
@@ -76,8 +76,12 @@ pub async fn leftovers(tools: &Tools) -> anyhow::Result<Vec<Leftover>> {
 /// `dry_run` only tells which.
 pub fn evict_mirrors(tools: &Tools, dry_run: bool) -> io::Result<Vec<Evicted>> {
     let config = &tools.config.sources;
-    let idle = Duration::from_hours(config.mirrors_idle_days.saturating_mul(24));
-    Mirrors::new(tools.data.sources()).evict(config.mirrors_limit_gib << 30, idle, dry_run)
+    let idle = Duration::from_secs(config.mirrors_idle_days.saturating_mul(24 * 60 * 60));
+    Mirrors::new(tools.data.sources()).evict(
+        config.mirrors_limit_gib.saturating_mul(1 << 30),
+        idle,
+        dry_run,
+    )
 }
 
 /// Removes a leftover. `cleaner_image` is an image the engine has, for files only root can remove.
@@ -161,6 +165,20 @@ pub(super) async fn stop_idle_servers(tools: &Tools) -> anyhow::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Drops layers of images that no build has used for long, and gives the names of their volumes; with `dry_run` only
+/// tells which.
+pub async fn drop_idle_layers(tools: &Tools, dry_run: bool) -> anyhow::Result<Vec<String>> {
+    let mut dropped = Vec::new();
+    for volume in idle_layers(tools).await? {
+        if !dry_run {
+            tools.engine.remove_volume(volume.name()).await?;
+            tracing::info!("dropped layers of images, volume {}", volume.name());
+        }
+        dropped.push(volume.name().to_owned());
+    }
+    Ok(dropped)
 }
 
 /// Removes kept logs that are too old or too many; with `dry_run` only tells how many.

@@ -108,6 +108,8 @@ pub(super) async fn clean(node: &Node) {
     tell("caches", leftovers::evict_caches(tools).await);
     tell("mirrors", leftovers::evict_idle_mirrors(tools).await);
     tell("Docker servers", leftovers::stop_idle_servers(tools).await);
+    let dropped = leftovers::drop_idle_layers(tools, false).await;
+    tell("layers of images", dropped.map(drop));
     let expired = leftovers::expire_logs(tools, false).await;
     if let Ok(ExpiredLogs { streams, bytes }) = expired
         && streams > 0
