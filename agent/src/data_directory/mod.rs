@@ -114,6 +114,11 @@ impl DataDirectory {
         executor_program::install(&self.root)
     }
 
+    /// Removes the executor's programs of other versions that nobody has used for a month.
+    pub fn remove_old_executors(&self) -> Result<(), DirectoryError> {
+        executor_program::remove_old(&self.root)
+    }
+
     /// Whether a build has a directory.
     pub fn has_build(&self, build: Uuid) -> bool {
         self.build_path(build).exists()

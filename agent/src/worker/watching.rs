@@ -106,6 +106,8 @@ pub(super) async fn clean(node: &Node) {
     let tools = &node.tools;
     tell("what dead agents left", leftovers::reap(tools).await);
     tell("caches", leftovers::evict_caches(tools).await);
+    let removed = tools.data.remove_old_executors();
+    tell("programs of other versions", removed.map_err(Into::into));
     tell("mirrors", leftovers::evict_idle_mirrors(tools).await);
     tell("Docker servers", leftovers::stop_idle_servers(tools).await);
     let dropped = leftovers::drop_idle_layers(tools, false).await;
