@@ -10,12 +10,13 @@ use crate::source::git::Mirrors;
 pub(super) async fn look(node: &Node) -> anyhow::Result<()> {
     let floor_mib = u64::from(node.config().disk_floor_mib);
     let root = node.tools.data.root();
-    if machine::free_mib(root)? < floor_mib
-        && let Err(error) = make_room(&node.tools, floor_mib).await
-    {
-        tracing::warn!("cannot make room on the disk: {error:#}");
+    let mut free = machine::free_mib(root)?;
+    if free < floor_mib {
+        if let Err(error) = make_room(&node.tools, floor_mib).await {
+            tracing::warn!("cannot make room on the disk: {error:#}");
+        }
+        free = machine::free_mib(root)?;
     }
-    let free = machine::free_mib(root)?;
     let full = (free < floor_mib)
         .then(|| format!("its disk has {free} MiB left, less than the {floor_mib} it keeps free"));
     node.closed.send_if_modified(|closed| {

@@ -141,7 +141,7 @@ impl Worker {
         let node = &self.node;
         let mut builds = JoinSet::new();
         // What runs again needs the place of what was left.
-        watching::clean(node).await;
+        watching::reap(node).await;
         let mut around = JoinSet::new();
         taking_up::take_up(node, &mut builds, &mut around).await;
         around.spawn(watching::heartbeat(Arc::clone(node)));

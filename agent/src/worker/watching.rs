@@ -101,10 +101,15 @@ async fn forget(node: &Node) {
     }
 }
 
+/// One search for what dead agents left.
+pub(super) async fn reap(node: &Node) {
+    tell("what dead agents left", leftovers::reap(&node.tools).await);
+}
+
 /// One search for leftovers and for what has become too much.
-pub(super) async fn clean(node: &Node) {
+async fn clean(node: &Node) {
+    reap(node).await;
     let tools = &node.tools;
-    tell("what dead agents left", leftovers::reap(tools).await);
     tell("caches", leftovers::evict_caches(tools).await);
     let removed = tools.data.remove_old_executors();
     tell("programs of other versions", removed.map_err(Into::into));
