@@ -1,29 +1,22 @@
 //! One leased build: run here, its progress and its outcome written to the store.
 
-use std::future::pending;
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
-use executor::protocol::Event;
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::sync::{oneshot, watch};
 use tokio::time::sleep;
 
 use super::Node;
 use super::outcomes::Pending;
+use super::record::ended;
+use super::reporter::{Course, Reporter, tell};
 use super::running::Slot;
 use crate::build::{self, Abort, NotBegun, Outcome, Tools};
 use crate::data_directory::BuildDirectory;
-use crate::logs::{KeptLog, KeptLogs, LogSink, Moment, Permit};
-use crate::model::{Build, BuildPhase, BuildRequest, DetailedReport};
-use crate::store::{
-    CommandsRan, Ended, Fence, Lease, Needs, NewReport, Resources, StoreError, StoredBuild,
-};
-
-/// Time between two attempts at writing down how far a build is.
-const PAUSE: Duration = Duration::from_secs(1);
+use crate::logs::{KeptLog, KeptLogs, Permit};
+use crate::model::BuildRequest;
+use crate::store::{CommandsRan, Ended, Fence, Lease, Needs, Resources, StoreError, StoredBuild};
 
 /// The longest time between two attempts at writing an outcome.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
@@ -79,6 +72,15 @@ pub(super) async fn go_on(node: Arc<Node>, fence: Fence, directory: BuildDirecto
     // The next sign of life tells for how long it is this worker's.
     let slot = node.running.enter(&fence, share, Permit::unconfirmed());
     bring_to_its_end(&node, &slot, fence, (record, kept), way).await;
+}
+
+/// Opens the log that is kept of a build. A build runs all the same where none can be kept.
+fn keep_log(tools: &Tools, request: &BuildRequest) -> Option<KeptLog> {
+    let (group, stream) = request.log_stream();
+    let opened = KeptLogs::new(tools.data.kept_logs()).write(&group, &stream);
+    opened
+        .map_err(|error| tracing::warn!("the log of build {} is not kept: {error}", request.id))
+        .ok()
 }
 
 /// How a build gets to its end.
@@ -153,238 +155,6 @@ async fn conclude(node: &Node, slot: &Slot<'_>, fence: Fence, ended: Ended) {
     }
     deliver(node, pending).await;
     tracing::info!(build.id = %build, "build {build} {status}");
-}
-
-/// How far a build is.
-#[derive(Debug, Clone, Default, PartialEq)]
-struct Course {
-    phases: Vec<BuildPhase>,
-    resolved_source_version: Option<String>,
-    has_started: bool,
-}
-
-/// Writes down how far the build is. Steps that follow each other faster than the store writes become
-/// one. Commands are permitted once it is written that they may have run: from then on the build does not
-/// run again elsewhere. While the store is away, builds wait there.
-async fn tell(
-    node: &Node,
-    slot: &Slot<'_>,
-    (fence, record): (&Fence, &Value),
-    (mut course, permit): (watch::Receiver<Course>, watch::Sender<bool>),
-) {
-    while course.changed().await.is_ok() {
-        let step = course.borrow_and_update().clone();
-        let mut told = with_phases(record.clone(), record, &json!(step.phases));
-        if let Some(version) = &step.resolved_source_version {
-            told["resolvedSourceVersion"] = version.as_str().into();
-        }
-        match node.store.progress(fence, told, step.has_started).await {
-            Ok(()) if step.has_started => drop(permit.send_replace(true)),
-            Ok(()) => {}
-            Err(StoreError::LeaseLost { .. }) => return slot.lost(),
-            Err(error) => {
-                tracing::warn!(
-                    "the store does not hear how far build {} is: {error:#}",
-                    fence.build
-                );
-                sleep(PAUSE).await;
-                course.mark_changed();
-            }
-        }
-        if course.has_changed().is_err() {
-            return;
-        }
-    }
-}
-
-/// Hears what the build does, and keeps its outcome before anything of it leaves this machine.
-struct Reporter<'a> {
-    node: &'a Node,
-    slot: &'a Slot<'a>,
-    fence: &'a Fence,
-    record: &'a Value,
-    course: watch::Sender<Course>,
-    permitted: watch::Receiver<bool>,
-    /// Where the log is kept for later readers.
-    kept: Option<KeptLog>,
-}
-
-/// Opens the log that is kept of a build. A build runs all the same where none can be kept.
-fn keep_log(tools: &Tools, request: &BuildRequest) -> Option<KeptLog> {
-    let (group, stream) = request.log_stream();
-    let opened = KeptLogs::new(tools.data.kept_logs()).write(&group, &stream);
-    opened
-        .map_err(|error| tracing::warn!("the log of build {} is not kept: {error}", request.id))
-        .ok()
-}
-
-impl Reporter<'_> {
-    /// Writes to the kept log; the first failure is told, and the last.
-    fn keep(&mut self, write: impl FnOnce(&mut KeptLog) -> io::Result<()>) {
-        if let Some(Err(error)) = self.kept.as_mut().map(write) {
-            tracing::warn!(
-                "the rest of the log of build {} is not kept: {error}",
-                self.fence.build
-            );
-            self.kept = None;
-        }
-    }
-}
-
-#[async_trait]
-impl LogSink for Reporter<'_> {
-    fn log(&mut self, time_micros: u64, bytes: &[u8]) -> io::Result<()> {
-        self.keep(|kept| kept.log(time_micros, bytes));
-        Ok(())
-    }
-
-    fn event(&mut self, _time_micros: u64, _event: &Event) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn resolved(&mut self, version: &str) {
-        self.course.send_if_modified(|course| {
-            let changes = course.resolved_source_version.as_deref() != Some(version);
-            course.resolved_source_version = Some(version.to_owned());
-            changes
-        });
-    }
-
-    fn phases(&mut self, phases: &[BuildPhase]) {
-        self.course.send_if_modified(|course| {
-            let changes = course.phases != phases;
-            course.phases = phases.to_vec();
-            changes
-        });
-    }
-
-    async fn commands_follow(&mut self) {
-        self.course.send_modify(|course| course.has_started = true);
-        let permitted = self.permitted.wait_for(|permitted| *permitted);
-        let is_permitted = permitted.await.is_ok();
-        if !is_permitted {
-            // The lease is lost: nothing of the build runs any more, and it is about to be stopped.
-            pending::<()>().await;
-        }
-    }
-
-    fn permit(&self) -> Permit {
-        self.slot.permit.clone()
-    }
-
-    async fn writes_follow(&mut self) -> bool {
-        let life = self.node.config().lease();
-        loop {
-            let asked = Moment::now();
-            match self.node.store.confirm(self.fence, life).await {
-                Ok(()) => {
-                    self.slot.permit.confirm(asked, life);
-                    return true;
-                }
-                Err(StoreError::LeaseLost { .. }) => {
-                    self.slot.lost();
-                    return false;
-                }
-                Err(error) => {
-                    tracing::warn!(
-                        "the store does not say whose build {} is, what it yields waits: {error:#}",
-                        self.fence.build
-                    );
-                    sleep(PAUSE).await;
-                }
-            }
-        }
-    }
-
-    fn finished(&mut self, build: &Build) -> io::Result<()> {
-        self.keep(|kept| kept.finished(build));
-        let ended = Ended {
-            status: build.build_status,
-            record: final_record(build, self.record),
-            reports: Vec::new(),
-            report_groups: Vec::new(),
-        };
-        self.node.outcomes.keep(&Pending {
-            fence: self.fence.clone(),
-            ended,
-        })
-    }
-}
-
-/// The outcome as the store takes it.
-fn ended(outcome: &Outcome, record: &Value) -> Ended {
-    let reports = outcome.reports.iter().map(report);
-    let groups = outcome.reports.iter().map(group);
-    Ended {
-        status: outcome.build.build_status,
-        record: final_record(&outcome.build, record),
-        reports: reports.collect(),
-        report_groups: groups.collect(),
-    }
-}
-
-/// The record of a build that is over.
-fn final_record(build: &Build, before: &Value) -> Value {
-    let mut record = json!(build);
-    record["startTime"] = before["startTime"].clone();
-    if let Some(config) = before.get("autoRetryConfig") {
-        record["autoRetryConfig"] = config.clone();
-    }
-    let phases = record["phases"].clone();
-    with_phases(record, before, &phases)
-}
-
-/// Puts the phases of a build into its record. The time before its lease is what the store wrote down.
-fn with_phases(mut record: Value, before: &Value, phases: &Value) -> Value {
-    let mut phases = phases.as_array().cloned().unwrap_or_default();
-    if let [submitted, queued, ..] = phases.as_mut_slice() {
-        *submitted = before["phases"][0].clone();
-        let began = before["phases"][1]["startTime"].clone();
-        let waited = queued["endTime"].as_f64().zip(began.as_f64());
-        let waited = waited.map_or(0.0, |(end, start)| (end - start).max(0.0));
-        queued["startTime"] = began;
-        queued["durationInSeconds"] = json!(whole(waited));
-    }
-    if let Some(phase) = phases.last() {
-        record["currentPhase"] = phase["phaseType"].clone();
-    }
-    record["phases"] = phases.into();
-    record
-}
-
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "a time in the queue is far below the limits of either type"
-)]
-fn whole(seconds: f64) -> i64 {
-    seconds as i64
-}
-
-fn report(detailed: &DetailedReport) -> NewReport {
-    NewReport {
-        arn: detailed.report.arn.clone(),
-        group_arn: detailed.report.report_group_arn.clone(),
-        status: detailed.report.status.name().to_owned(),
-        report: json!(detailed.report),
-        details: json!({
-            "testCases": detailed.test_cases,
-            "codeCoverages": detailed.code_coverages,
-        }),
-    }
-}
-
-/// The group of a report, made unless there is one: those of buildspecs export nothing (API,
-/// `ReportGroup`).
-fn group(detailed: &DetailedReport) -> (String, Value) {
-    let report = &detailed.report;
-    let body = json!({
-        "arn": report.report_group_arn,
-        "name": report.name,
-        "type": report.r#type,
-        "exportConfig": {"exportConfigType": "NO_EXPORT"},
-        "status": "ACTIVE",
-    });
-    (report.name.clone(), body)
 }
 
 /// Writes an outcome, however long the store is away. Nobody wants it if the lease is another's.
