@@ -31,7 +31,6 @@ pub(super) async fn run(
     permit: Permit,
     entered: oneshot::Sender<()>,
 ) {
-    let mut entered = Some(entered);
     let Lease {
         fence,
         resources,
@@ -40,15 +39,9 @@ pub(super) async fn run(
     } = lease;
     let build = &fence.build;
     tracing::info!(build.id = %build, "leased build {build}, attempt {}", fence.attempt);
-    // An attempt that was lost and came back to this worker waits for the end of the one before.
-    while node.running.has(build.uuid) {
-        entered = None;
-        sleep(LOOK_AGAIN).await;
-    }
+    let slot = place(&node, &fence, (resources, permit), Some(entered)).await;
     let kept = keep_log(&node.tools, &request);
     let way = Way::FromTheStart(Box::new(request));
-    let slot = node.running.enter(&fence, resources, permit);
-    drop(entered);
     bring_to_its_end(&node, &slot, fence, (record, kept), way).await;
 }
 
@@ -67,11 +60,30 @@ pub(super) async fn go_on(node: Arc<Node>, fence: Fence, directory: BuildDirecto
     let share = node.agent.share(&Needs::of(&request));
     let share = share.unwrap_or(Resources::NONE);
     tracing::info!(build.id = %build, "build {build}, attempt {}, is taken up", fence.attempt);
+    // The next sign of life tells for how long it is this worker's.
+    let slot = place(&node, &fence, (share, Permit::unconfirmed()), None).await;
     let kept = keep_log(&node.tools, &request);
     let way = Way::FromWhereItWasLeft(directory);
-    // The next sign of life tells for how long it is this worker's.
-    let slot = node.running.enter(&fence, share, Permit::unconfirmed());
     bring_to_its_end(&node, &slot, fence, (record, kept), way).await;
+}
+
+/// The place of an attempt. One that was lost and came back to this worker waits for the end of the one before;
+/// `entered` goes all the same.
+async fn place<'n>(
+    node: &'n Node,
+    fence: &Fence,
+    (resources, permit): (Resources, Permit),
+    entered: Option<oneshot::Sender<()>>,
+) -> Slot<'n> {
+    let mut slot = node.running.enter(fence, resources, &permit);
+    drop(entered);
+    loop {
+        match slot {
+            Some(slot) => return slot,
+            None => sleep(LOOK_AGAIN).await,
+        }
+        slot = node.running.enter(fence, resources, &permit);
+    }
 }
 
 /// Opens the log that is kept of a build. A build runs all the same where none can be kept.

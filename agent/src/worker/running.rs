@@ -1,6 +1,6 @@
 //! The builds that run now.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, hash_map};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -84,28 +84,32 @@ impl Drop for Slot<'_> {
 }
 
 impl Running {
-    /// Takes a place, with the permission that came with the lease.
-    pub(super) fn enter(&self, fence: &Fence, resources: Resources, permit: Permit) -> Slot<'_> {
+    /// Takes a place, with the permission that came with the lease. There is none as long as another attempt at the
+    /// build has one.
+    pub(super) fn enter(
+        &self,
+        fence: &Fence,
+        resources: Resources,
+        permit: &Permit,
+    ) -> Option<Slot<'_>> {
+        let mut entries = self.entries();
+        let hash_map::Entry::Vacant(place) = entries.entry(fence.build.uuid) else {
+            return None;
+        };
         let stop = CancellationToken::new();
-        let entry = Entry {
+        place.insert(Entry {
             fence: fence.clone(),
             resources,
             stop: stop.clone(),
             permit: permit.clone(),
             is_over: false,
-        };
-        self.entries().insert(fence.build.uuid, entry);
-        Slot {
+        });
+        Some(Slot {
             running: self,
             build: fence.build.uuid,
             stop,
-            permit,
-        }
-    }
-
-    /// Whether an attempt at a build runs.
-    pub(super) fn has(&self, build: Uuid) -> bool {
-        self.entries().contains_key(&build)
+            permit: permit.clone(),
+        })
     }
 
     /// What is taken.
@@ -138,7 +142,9 @@ impl Running {
     ) {
         let entries = self.entries();
         for fence in known {
-            let Some(entry) = entries.get(&fence.build.uuid) else {
+            // What was asked of an attempt that has ended since says nothing of the one that follows it.
+            let entry = entries.get(&fence.build.uuid);
+            let Some(entry) = entry.filter(|entry| entry.fence == *fence) else {
                 continue;
             };
             let Some(lease) = held.iter().find(|lease| lease.fence == *fence) else {
@@ -183,11 +189,40 @@ mod tests {
         memory_mib: 4096,
     };
 
+    fn enter<'r>(running: &'r Running, fence: &Fence) -> Slot<'r> {
+        let slot = running.enter(fence, SOME, &Permit::always());
+        slot.expect("no other attempt has a place")
+    }
+
+    #[test]
+    fn attempts_at_a_build_have_a_place_one_after_the_other() {
+        let running = Running::default();
+        let old = fence(1);
+        let new = Fence {
+            attempt: 2,
+            ..old.clone()
+        };
+        let slot = enter(&running, &old);
+        assert!(running.enter(&new, SOME, &Permit::always()).is_none());
+        let known = running.fences();
+        drop(slot);
+        let slot = enter(&running, &new);
+        // The store was asked of the old one, and answers when it has ended.
+        let held = HeldLease {
+            fence: new,
+            is_stopping: false,
+            has_started: false,
+        };
+        running.follow(&known, &[held], None);
+        assert!(!slot.stop.is_cancelled());
+        assert!(slot.permit.holds());
+    }
+
     #[test]
     fn a_place_is_free_again_when_its_build_is_over() {
         let running = Running::default();
-        let first = running.enter(&fence(1), SOME, Permit::always());
-        let second = running.enter(&fence(1), SOME, Permit::always());
+        let first = enter(&running, &fence(1));
+        let second = enter(&running, &fence(1));
         let held = running.held();
         assert_eq!((held.builds, held.resources.memory_mib), (2, 8192));
         drop(first);
@@ -204,11 +239,13 @@ mod tests {
     fn what_the_store_takes_away_or_wants_stopped_is_stopped() {
         let running = Running::default();
         let (kept, wanted, lost, new) = (fence(1), fence(1), fence(1), fence(1));
-        let slots =
-            [&kept, &wanted, &lost].map(|fence| running.enter(fence, SOME, Permit::unconfirmed()));
+        let slots = [&kept, &wanted, &lost].map(|fence| {
+            let slot = running.enter(fence, SOME, &Permit::unconfirmed());
+            slot.unwrap()
+        });
         let known = running.fences();
         // It was leased after the store was asked.
-        let newer = running.enter(&new, SOME, Permit::always());
+        let newer = enter(&running, &new);
         let held = [(&kept, false), (&wanted, true)].map(|(fence, is_stopping)| HeldLease {
             fence: fence.clone(),
             is_stopping,
@@ -227,7 +264,7 @@ mod tests {
     fn an_older_attempt_is_stopped_when_a_newer_one_is_held() {
         let running = Running::default();
         let old = fence(1);
-        let slot = running.enter(&old, SOME, Permit::always());
+        let slot = enter(&running, &old);
         let newer = HeldLease {
             fence: Fence {
                 attempt: 2,
