@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures_util::future::join_all;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
@@ -97,8 +98,8 @@ impl Reception {
         intake.close().await;
     }
 
-    /// Looks after what waits for an answer until `ended`, and once after it. What is begun is not given up half way: it
-    /// would be nobody's for a while.
+    /// Looks after what waits for an answer until `ended`, and after it until nothing is due. What is begun is not given
+    /// up half way: it would be nobody's for a while.
     pub(super) async fn answer(
         &self,
         intake: &dyn Intake,
@@ -106,23 +107,28 @@ impl Reception {
         ended: &CancellationToken,
     ) {
         while !ended.is_cancelled() {
-            self.answer_once(intake, hold).await;
-            ended.run_until_cancelled(sleep(ANSWER_INTERVAL)).await;
+            if self.answer_some(intake, hold).await == 0 {
+                ended.run_until_cancelled(sleep(ANSWER_INTERVAL)).await;
+            }
         }
-        self.answer_once(intake, hold).await;
+        while self.answer_some(intake, hold).await > 0 {}
     }
 
-    async fn answer_once(&self, intake: &dyn Intake, hold: Duration) {
+    /// Deals with some of those whose turn it is, and tells with how many. A call that hangs for one of them keeps none
+    /// of the others back.
+    async fn answer_some(&self, intake: &dyn Intake, hold: Duration) -> usize {
         match self.store.due_arrivals(intake.key(), hold).await {
             Ok(due) => {
-                for arrival in due {
-                    intake.look_at(arrival).await;
-                }
+                let all = due.into_iter().map(|arrival| intake.look_at(arrival));
+                join_all(all).await.len()
             }
-            Err(error) => tracing::warn!(
-                "what waits for an answer to {} cannot be looked at: {error:#}",
-                intake.title()
-            ),
+            Err(error) => {
+                tracing::warn!(
+                    "what waits for an answer to {} cannot be looked at: {error:#}",
+                    intake.title()
+                );
+                0
+            }
         }
     }
 
@@ -162,5 +168,116 @@ impl Reception {
             backlog.map_err(|error| format!("{:#}", anyhow::Error::from(error)))?;
         let may_wait = intake.most_waiting().max(1).saturating_sub(waiting);
         Ok(places.saturating_sub(fresh).min(may_wait).min(MOST))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+    use crate::model::{BuildId, Overrides, Project, Start};
+    use crate::store::{self, Ticket};
+
+    /// Counts what it looks at, and forgets it.
+    struct Counter {
+        store: Arc<dyn Store>,
+        seen: AtomicUsize,
+    }
+
+    #[async_trait]
+    impl Intake for Counter {
+        fn key(&self) -> &'static str {
+            "counter"
+        }
+
+        fn title(&self) -> &'static str {
+            "the counter"
+        }
+
+        fn most_waiting(&self) -> u32 {
+            30
+        }
+
+        fn answers_within(&self) -> Option<Duration> {
+            None
+        }
+
+        async fn take(&self, _room: u32, _stop: &CancellationToken) -> Result<Duration, String> {
+            Ok(Duration::ZERO)
+        }
+
+        async fn look_at(&self, arrival: Arrival) {
+            let forgotten = self.store.forget_arrival(self.key(), &arrival.ticket.id);
+            forgotten.await.unwrap();
+            self.seen.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn request() -> BuildRequest {
+        let project = Project::local("demo".parse().unwrap(), "a:1".to_owned());
+        let overrides = Overrides {
+            buildspec: Some("version: 0.2\nphases: {}".to_owned()),
+            ..Overrides::default()
+        };
+        let start = Start {
+            id: BuildId::new(project.name.clone()),
+            project: &project,
+            overrides: &overrides,
+            build_number: 1,
+            initiator: String::new(),
+            region: "r".to_owned(),
+            account: "a".to_owned(),
+            directory: None,
+            artifact_directory: None,
+        };
+        BuildRequest::new(start).unwrap()
+    }
+
+    async fn with_waiting(count: usize, data: &tempfile::TempDir) -> (Reception, Counter) {
+        let address = format!("sqlite:{}", data.path().join("store.db").display());
+        let store = store::open(&address).await.unwrap();
+        let reception = Reception {
+            store: Arc::clone(&store),
+            aws: Aws::new("us-east-1"),
+            vacancies: Arc::new(|| 100),
+        };
+        for number in 0..count {
+            let claim = Claim {
+                intake: "counter".to_owned(),
+                token: number.to_string(),
+                fingerprint: String::new(),
+                answer_to: Some(Ticket {
+                    id: number.to_string(),
+                    ticket: String::new(),
+                }),
+            };
+            reception.queue(request(), &claim).await.unwrap();
+        }
+        let seen = AtomicUsize::new(0);
+        (reception, Counter { store, seen })
+    }
+
+    #[tokio::test]
+    async fn what_is_due_when_the_worker_has_ended_is_dealt_with_to_the_last() {
+        let data = tempfile::tempdir().unwrap();
+        let (reception, counter) = with_waiting(25, &data).await;
+        let ended = CancellationToken::new();
+        ended.cancel();
+        let answered = reception.answer(&counter, Duration::from_mins(1), &ended);
+        answered.await;
+        assert_eq!(counter.seen.load(Ordering::Relaxed), 25);
+    }
+
+    #[tokio::test]
+    async fn no_more_is_taken_than_may_wait() {
+        let data = tempfile::tempdir().unwrap();
+        let (reception, counter) = with_waiting(28, &data).await;
+        assert_eq!(reception.room(&counter).await, Ok(2));
+        let full = Reception {
+            vacancies: Arc::new(|| 0),
+            ..reception
+        };
+        assert_eq!(full.room(&counter).await, Ok(0));
     }
 }

@@ -15,10 +15,14 @@ use crate::store::{Arrival, Became, Next, StoreError, Ticket};
 /// How long a message may be held: less than the twelve hours after which SQS shows it again in any case.
 const LONGEST_HOLD: Duration = Duration::from_mins(11 * 60 + 45);
 
+/// How long a message is hidden in all at most. SQS refuses what would be more than twelve hours since it was received,
+/// which was a moment before it was claimed.
+const LONGEST_HIDDEN: Duration = Duration::from_mins(11 * 60 + 55);
+
 impl Queue {
     /// Keeps a message hidden, or deletes it if its build is over.
     pub(super) async fn hold_on_or_let_go(&self, arrival: &Arrival) {
-        let Ticket { id, ticket } = &arrival.ticket;
+        let id = &arrival.ticket.id;
         let age = Timestamp::now().duration_since(arrival.arrived_at);
         let age = Duration::try_from(age).unwrap_or_default();
         let is_over = match &arrival.became {
@@ -34,7 +38,8 @@ impl Queue {
         let written = if is_over || age > LONGEST_HOLD {
             self.let_go(arrival).await
         } else {
-            self.hold_on(id, ticket, arrival.tries).await
+            let hidden = hidden_for(self.config.visibility(), age);
+            self.hold_on(&arrival.ticket, hidden, arrival.tries).await
         };
         if let Err(error) = written {
             tracing::warn!("what became of message {id} is not written down: {error:#}");
@@ -57,12 +62,17 @@ impl Queue {
     }
 
     /// Hides a message for another while.
-    async fn hold_on(&self, id: &str, receipt: &str, tries: u32) -> Result<(), StoreError> {
+    async fn hold_on(
+        &self,
+        message: &Ticket,
+        hidden: Duration,
+        tries: u32,
+    ) -> Result<(), StoreError> {
+        let Ticket { id, ticket } = message;
         let store = &self.reception.store;
-        let visibility = self.config.visibility();
-        match self.service.hide(receipt, visibility).await {
+        match self.service.hide(ticket, hidden).await {
             Ok(()) => {
-                let next = Next::Look(visibility / 3);
+                let next = Next::Look(hidden / 3);
                 store.put_off_arrival(&self.intake, id, next).await
             }
             Err(Trouble::Gone(reason)) => {
@@ -74,7 +84,7 @@ impl Queue {
             }
             Err(Trouble::Other(reason)) => {
                 tracing::warn!("message {id} is not hidden for longer yet: {reason}");
-                let pause = patience::after(tries).min(visibility / 6);
+                let pause = patience::after(tries).min(hidden / 6);
                 let again = Next::Again(pause);
                 store.put_off_arrival(&self.intake, id, again).await
             }
@@ -95,5 +105,26 @@ impl Queue {
                 tracing::warn!("messages whose builds wait are not given back: {error:#}");
             }
         }
+    }
+}
+
+/// For how long a message of this age is hidden once more.
+fn hidden_for(visibility: Duration, age: Duration) -> Duration {
+    visibility.min(LONGEST_HIDDEN.saturating_sub(age))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_is_hidden_for_no_more_than_sqs_allows() {
+        let hours = Duration::from_hours;
+        assert_eq!(hidden_for(hours(1), hours(3)), hours(1));
+        // The longest visibility timeout there is, extended after a third of it.
+        let hidden = hidden_for(hours(12), hours(4));
+        assert!(hidden + hours(4) < hours(12));
+        assert!(hidden_for(hours(12), LONGEST_HOLD) > Duration::from_mins(5));
+        assert_eq!(hidden_for(hours(12), hours(13)), Duration::ZERO);
     }
 }
