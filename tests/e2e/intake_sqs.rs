@@ -531,22 +531,35 @@ async fn sqs_is_not_asked_unless_it_is_named_and_names_are_checked() {
     let proxy = FaultProxy::start("127.0.0.1:1");
     let project = Project::empty();
     let run = |arguments: &[&str]| {
-        let mut command: Command = project.agent(&[&["worker"], arguments].concat());
+        let mut command: Command = project.agent(arguments);
         command.envs(aws::environment(&proxy.endpoint()));
         Running::start(command)
     };
     for (arguments, reason) in [
-        (["--sqs", "builds"], "is not the URL of a queue"),
-        (["--codepipeline", "no provider"], "is not a provider"),
-        (["--codepipeline", "P:1234567890"], "is not a version"),
+        (
+            &["worker", "--sqs", "builds"][..],
+            "is not the URL of a queue",
+        ),
+        (
+            &["worker", "--codepipeline", "no provider"],
+            "is not a provider",
+        ),
+        (
+            &["worker", "--codepipeline", "P:1234567890"],
+            "is not a version",
+        ),
+        (
+            &["server", "--no-worker", "--sqs", "http://127.0.0.1:1/q"],
+            "cannot be used with",
+        ),
     ] {
-        let finished = run(&arguments).finish();
+        let finished = run(arguments).finish();
         assert_eq!(finished.exit_code, Some(2), "{}", finished.stderr);
         assert!(finished.stderr.contains(reason), "{}", finished.stderr);
     }
     let test = TestStore::new(Engine::Sqlite).await;
     let build = test.submit("demo").await;
-    let worker = run(&["--store", &test.address]);
+    let worker = run(&["worker", "--store", &test.address]);
     assert_eq!(test.ended(&build.id).await.status, "SUCCEEDED");
     end(worker);
     assert!(proxy.seen().is_empty(), "{:?}", proxy.seen());

@@ -48,8 +48,8 @@ pub(super) struct ServerArgs {
     store: StoreArgs,
     #[command(flatten)]
     intake: IntakeArgs,
-    /// Only answer requests; workers elsewhere run the builds
-    #[arg(long)]
+    /// Only answer requests; workers elsewhere run the builds, and take what comes in through queues and pipelines
+    #[arg(long, conflicts_with_all = ["sqs", "sqs_hold", "codepipeline"])]
     no_worker: bool,
     /// Certificate chain in PEM form: the server then speaks HTTPS
     #[arg(long, value_name = "FILE", requires = "tls_key")]
