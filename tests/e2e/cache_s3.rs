@@ -76,10 +76,12 @@ fn what_a_build_leaves_a_build_on_another_machine_finds() {
             "S3 cache miss",
             "Entering phase POST_BUILD",
             "Uploading S3 cache...",
+            "Archived cache: 4 file(s), 8 bytes",
             "Phase complete: POST_BUILD",
             "Uploaded S3 cache",
         ],
     );
+    assert!(!first.log().contains("local cache"), "{}", first.log());
     let keys = moto.keys(BUCKET);
     assert_eq!(keys.len(), 1, "{keys:?}");
     assert!(keys[0].starts_with("some/prefix/demo/"), "{keys:?}");

@@ -3,7 +3,6 @@
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use executor::protocol::spool::{Body, Position, Record};
 use jiff::Timestamp;
@@ -12,16 +11,11 @@ use tokio_util::sync::CancellationToken;
 use super::chronicle::{Chronicle, ChronicleError, Entry};
 use super::learnt::{Ended, Learnt};
 use super::phases::Phases;
+use super::reading::{JournalError, Reading};
 use super::{Abort, Finished, Outcome};
-use crate::logs::{
-    AgentLog, Batch, FollowError, LogSink, Permit, ReaderName, Spool, SpoolFollower, SpoolReader,
-};
+use crate::logs::{AgentLog, Batch, LogSink, Permit, ReaderName, Spool, SpoolReader};
 use crate::model::{Artifact, Build, BuildRequest, LogsLocation, PhaseContext, PhaseType, Status};
-use crate::state_file::{self, StateFileError};
-
-/// How often the reader's place is remembered while it stays in one segment: a process that takes the
-/// build up shows so much of the log once more.
-const MARK_INTERVAL: Duration = Duration::from_secs(1);
+use crate::state_file;
 
 /// The journal of one build.
 pub(super) struct Journal<'a> {
@@ -33,54 +27,6 @@ pub(super) struct Journal<'a> {
     next_event: u64,
     told_not_shown: bool,
     sink: &'a mut dyn LogSink,
-}
-
-/// Why the journal cannot go on.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum JournalError {
-    /// The spool cannot be read.
-    #[error(transparent)]
-    Spool(#[from] FollowError),
-    /// The spool cannot be followed.
-    #[error("cannot follow the build's spool")]
-    Follow(#[source] io::Error),
-    /// What was read cannot be remembered.
-    #[error(transparent)]
-    Mark(#[from] StateFileError),
-    /// What was learnt cannot be remembered.
-    #[error(transparent)]
-    Chronicle(#[from] ChronicleError),
-}
-
-/// A spool that is being read.
-#[derive(Debug)]
-struct Reading {
-    reader: SpoolReader,
-    follower: SpoolFollower,
-    /// What is remembered, and since when.
-    kept: (Position, Instant),
-}
-
-impl Reading {
-    fn start(reader: SpoolReader, position: Position) -> Result<Self, JournalError> {
-        reader.keep(&position)?;
-        Ok(Self {
-            follower: reader.follow(position).map_err(JournalError::Follow)?,
-            reader,
-            kept: (position, Instant::now()),
-        })
-    }
-
-    /// Remembers what was dealt with, unless that is hardly more than before.
-    fn keep(&mut self) -> Result<(), StateFileError> {
-        let position = self.follower.position();
-        let (kept, since) = self.kept;
-        if position.segment != kept.segment || since.elapsed() >= MARK_INTERVAL {
-            self.reader.keep(&position)?;
-            self.kept = (position, Instant::now());
-        }
-        Ok(())
-    }
 }
 
 impl<'a> Journal<'a> {

@@ -27,6 +27,7 @@ mod premises;
 pub mod preview;
 mod provision;
 mod publish;
+mod reading;
 mod recover;
 mod registry_login;
 mod report;

@@ -2,7 +2,6 @@
 
 mod artifacts;
 mod cache;
-mod cache_remote;
 mod commands;
 mod copy;
 mod download_source;

@@ -4,8 +4,8 @@ use std::fs::{self, File};
 
 use executor::protocol::{CacheAnswer, CacheMeta, CacheQuery, Event, channel};
 
-use super::Build;
-use super::cache::{Caching, NoCache, write_json};
+use super::{Caching, NoCache, write_json};
+use crate::build::Build;
 use crate::cache::{self, TransferError, Unpacking};
 
 impl Build<'_> {
