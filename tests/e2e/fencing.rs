@@ -73,17 +73,15 @@ async fn a_worker_that_slept_through_its_lease_uploads_nothing() {
 async fn an_attempt_that_another_one_has_overtaken_runs_nothing() {
     let (mut fleet, proxy) = fleet().await;
     fleet.machines[0].start();
-    let agent = {
-        let machine = &fleet.machines[0];
-        until("the worker is there", async || {
-            machine.data_directory().join("agent-id").exists()
-        })
-        .await;
-        machine.agent()
-    };
+    let store = std::sync::Arc::clone(&fleet.test.store);
+    // It is known once it has everything that it works with, the engine among that.
+    until("the worker is there", async || {
+        !store.agents().await.expect("the store answers").is_empty()
+    })
+    .await;
+    let agent = fleet.machines[0].agent();
     fleet.machines[0].engine.hang();
     let id = fleet.submit(0, 0).await;
-    let store = std::sync::Arc::clone(&fleet.test.store);
     until("the build is leased", async || {
         let held = store.held(&agent).await.expect("the store answers");
         !held.is_empty()

@@ -1,7 +1,7 @@
 //! `worker`: builds of the store run on this machine.
 
 use agent::model::BuildRequest;
-use agent::store::{NewBuild, StoredBuild};
+use agent::store::{CommandsRan, NewBuild, StoredBuild};
 use nix::sys::signal::Signal;
 use serde_json::json;
 use tests::stores::{Engine, TestStore, build, request};
@@ -109,6 +109,54 @@ async fn builds_of_a_store_run_and_their_records_are_kept() {
             "it said farewell"
         );
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_attempt_leaves_the_container_of_another_alone() {
+    let site = Site::new(Engine::Sqlite).await;
+    let build = site.submit(&["true"]).await;
+    // Another agent of this engine, which lost the build before its first command.
+    let lease = site.test.lease("other").await.expect("a build waits");
+    let name = format!("--name=buildspec-agent-{}", build.id.uuid);
+    let image = engine::test_image();
+    let left = engine::docker(&["create", &name, &image, "true"]);
+    let left = left.trim().to_owned();
+    let store = &site.test.store;
+    let given_up = store.give_up(&lease.fence, "gone", CommandsRan::No).await;
+    given_up.expect("it is its lease");
+    let worker = site.start();
+    let ended = site.test.ended(&build.id).await;
+    worker.signal(Signal::SIGTERM);
+    assert_eq!(worker.finish().exit_code, Some(0));
+    let containers = engine::docker(&["ps", "--all", "--quiet", "--no-trunc"]);
+    engine::remove(std::slice::from_ref(&left));
+    assert_eq!(ended.status, "SUCCEEDED", "{}", ended.record);
+    assert!(containers.contains(&left), "{containers}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_container_says_whose_it_is() {
+    let site = Site::new(Engine::Sqlite).await;
+    let build = site.submit(&["sleep 1000"]).await;
+    let worker = site.start();
+    site.test.until(&build.id, runs).await;
+    let name = format!("buildspec-agent-{}", build.id.uuid);
+    let format = "{{range $label, $value := .Config.Labels}}{{$label}}={{$value}} {{end}}";
+    let labels = engine::docker(&["inspect", "--format", format, &name]);
+    for label in [
+        format!("buildspec-agent.build={}", build.id.uuid),
+        "buildspec-agent.attempt=1".to_owned(),
+        format!(
+            "buildspec-agent.data-directory={}",
+            site.project.data_directory().display()
+        ),
+    ] {
+        assert!(labels.split(' ').any(|found| found == label), "{labels}");
+    }
+    site.says(&["stop", &build.id.to_string()]);
+    assert_eq!(site.test.ended(&build.id).await.status, "STOPPED");
+    worker.signal(Signal::SIGTERM);
+    assert_eq!(worker.finish().exit_code, Some(0));
 }
 
 #[tokio::test(flavor = "multi_thread")]

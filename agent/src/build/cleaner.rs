@@ -62,7 +62,10 @@ async fn remove_in_container(
     let stored = image::stored_name(image, tools).await?;
     let spec = ContainerSpec {
         name: ContainerName::of_cleaner(build),
-        owner: Owner::Build(build),
+        owner: Owner::Build {
+            id: build,
+            attempt: None,
+        },
         data_directory: tools.data.root().to_owned(),
         image: stored.unwrap_or_else(|| image.to_owned()),
         command: vec![

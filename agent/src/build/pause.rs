@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::provision::connect_now;
 use crate::data_directory::{DataDirectory, DirectoryError, other_owner};
-use crate::docker::{BuildContainer, DockerError, Engine, Exec};
+use crate::docker::{DockerError, Engine, Exec};
 
 /// How often is looked whether an order was carried out.
 const LOOK_INTERVAL: Duration = Duration::from_millis(20);
@@ -31,6 +31,7 @@ pub struct PausedBuild {
     pub pause: Pause,
     uuid: Uuid,
     channel: PathBuf,
+    data_directory: PathBuf,
 }
 
 /// Why there is no paused build to work on.
@@ -175,6 +176,7 @@ impl PausedBuild {
                 pause,
                 uuid,
                 channel,
+                data_directory: data.root().to_owned(),
             })),
             Err(error) => Err(FindError::Read {
                 path,
@@ -243,7 +245,9 @@ impl PausedBuild {
             size.columns.to_string(),
         ];
         let environment = kind.map(|kind| format!("TERM={kind}"));
-        BuildContainer::of_build(engine, self.uuid)
+        let container = engine.container_of_build(&self.data_directory, self.uuid);
+        container
+            .await?
             .exec(command, environment.into_iter().collect())
             .await
     }

@@ -114,7 +114,7 @@ pub(super) async fn rejoin(
     tools: &Tools,
     directory: &BuildDirectory,
 ) -> Result<Provisioned, Abort> {
-    let name = ContainerName::of_build(request.id.uuid);
+    let name = ContainerName::of_build(request.id.uuid, request.attempt);
     let container = tools.engine.container(name);
     let channel = directory.channel();
     let control = join_executor(&container, &channel).await?;
@@ -158,8 +158,11 @@ fn container_spec(
     }
     mounts.extend(places.docker.mount());
     ContainerSpec {
-        name: ContainerName::of_build(request.id.uuid),
-        owner: Owner::Build(request.id.uuid),
+        name: ContainerName::of_build(request.id.uuid, request.attempt),
+        owner: Owner::Build {
+            id: request.id.uuid,
+            attempt: Some(request.attempt),
+        },
         data_directory: tools.data.root().to_owned(),
         image: places.image.name.clone(),
         command: executor_command(places.docker, tools),
@@ -320,7 +323,7 @@ fn death(exit: ContainerExit, channel: &Path) -> Abort {
 
 /// Ends the container of a build with all its processes.
 pub(super) async fn remove(request: &BuildRequest, tools: &Tools) -> Result<(), DockerError> {
-    let name = ContainerName::of_build(request.id.uuid);
+    let name = ContainerName::of_build(request.id.uuid, request.attempt);
     tools.engine.remove_container(&name.to_string()).await
 }
 

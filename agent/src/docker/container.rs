@@ -18,7 +18,8 @@ use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
 use super::spec::{
-    ContainerSpec, LABEL_BUILD, LABEL_DATA_DIRECTORY, LABEL_DOCKER_SERVER, create_body,
+    ContainerSpec, LABEL_ATTEMPT, LABEL_BUILD, LABEL_DATA_DIRECTORY, LABEL_DOCKER_SERVER,
+    create_body,
 };
 use super::{DockerError, Engine, is_away, is_not_found};
 
@@ -35,15 +36,19 @@ const LOOK_AGAIN: Duration = Duration::from_millis(500);
 /// Lines of a container's output that are told when it failed.
 const LAST_LINES: &str = "5";
 
-/// Name of a build's container, which follows from the build: whoever knows the build can remove
-/// the container, even when the answer to its creation was lost.
+/// Name of a build's container, which follows from the attempt at the build: whoever knows it can
+/// remove the container, even when the answer to its creation was lost, and touches no container of
+/// another attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ContainerName(String);
 
 impl ContainerName {
-    /// The name of a build's container.
-    pub fn of_build(build: Uuid) -> Self {
-        Self(format!("buildspec-agent-{build}"))
+    /// The name of the container of an attempt at a build, from 1.
+    pub fn of_build(build: Uuid, attempt: u32) -> Self {
+        Self(match attempt {
+            0 | 1 => format!("buildspec-agent-{build}"),
+            later => format!("buildspec-agent-{build}-{later}"),
+        })
     }
 
     /// A name of its own.
@@ -229,6 +234,23 @@ impl Engine {
             .collect())
     }
 
+    /// The container in which a build of a data directory runs: that of its latest attempt.
+    pub async fn container_of_build(
+        &self,
+        data_directory: &Path,
+        build: Uuid,
+    ) -> Result<BuildContainer, DockerError> {
+        let found = self.labelled(data_directory).await?;
+        let attempts = found.into_iter().filter_map(|container| {
+            let labels = container.labels?;
+            let is_of_build = *labels.get(LABEL_BUILD)? == build.to_string();
+            is_of_build.then(|| labels.get(LABEL_ATTEMPT)?.parse().ok())?
+        });
+        // The first attempts of agents before this one have no label.
+        let attempt = attempts.max().unwrap_or(1);
+        Ok(self.container(ContainerName::of_build(build, attempt)))
+    }
+
     async fn labelled(&self, data_directory: &Path) -> Result<Vec<ContainerSummary>, DockerError> {
         let label = format!("{LABEL_DATA_DIRECTORY}={}", data_directory.display());
         let options = ListContainersOptions {
@@ -255,14 +277,6 @@ fn first_file(archive: &[u8]) -> Option<Vec<u8>> {
 }
 
 impl BuildContainer {
-    /// The container of a build, which another process has made.
-    pub fn of_build(engine: &Engine, build: Uuid) -> Self {
-        Self {
-            engine: engine.clone(),
-            name: ContainerName::of_build(build),
-        }
-    }
-
     /// The engine that runs it.
     pub(super) fn engine(&self) -> &Engine {
         &self.engine

@@ -14,6 +14,9 @@ use super::ContainerName;
 /// Label with the UUID of the build a container belongs to.
 pub(super) const LABEL_BUILD: &str = "buildspec-agent.build";
 
+/// Label with the number of the attempt at the build.
+pub(super) const LABEL_ATTEMPT: &str = "buildspec-agent.attempt";
+
 /// Label with the project whose Docker server a container is.
 pub(super) const LABEL_DOCKER_SERVER: &str = "buildspec-agent.docker-server";
 
@@ -44,7 +47,12 @@ pub struct Volume {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Owner {
     /// A build.
-    Build(Uuid),
+    Build {
+        /// Its identity.
+        id: Uuid,
+        /// Which attempt at it, if it matters.
+        attempt: Option<u32>,
+    },
     /// The builds of the project of this name.
     DockerServer(String),
     /// The agent itself, for a moment.
@@ -108,10 +116,17 @@ fn labels(owner: Owner, data_directory: &Path) -> HashMap<String, String> {
     let directory = data_directory.to_string_lossy().into_owned();
     let mut labels = HashMap::from([(LABEL_DATA_DIRECTORY.to_owned(), directory)]);
     match owner {
-        Owner::Build(build) => labels.insert(LABEL_BUILD.to_owned(), build.to_string()),
-        Owner::DockerServer(project) => labels.insert(LABEL_DOCKER_SERVER.to_owned(), project),
-        Owner::Agent => None,
-    };
+        Owner::Build { id, attempt } => {
+            labels.insert(LABEL_BUILD.to_owned(), id.to_string());
+            if let Some(attempt) = attempt {
+                labels.insert(LABEL_ATTEMPT.to_owned(), attempt.to_string());
+            }
+        }
+        Owner::DockerServer(project) => {
+            labels.insert(LABEL_DOCKER_SERVER.to_owned(), project);
+        }
+        Owner::Agent => {}
+    }
     labels
 }
 

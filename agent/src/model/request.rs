@@ -22,6 +22,10 @@ pub struct BuildRequest {
     pub id: BuildId,
     /// Number of the build within its project, from 1.
     pub build_number: u64,
+    /// Which attempt at the build this is, from 1: a machine that is lost before the first command
+    /// has the build run anew.
+    #[serde(default = "first")]
+    pub attempt: u32,
     /// Who asked for it.
     pub initiator: String,
     /// Region in its ARNs and of the AWS services it uses.
@@ -91,6 +95,10 @@ pub struct BuildRequest {
     /// The job of a pipeline whose work it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pipeline: Option<PipelineJob>,
+}
+
+fn first() -> u32 {
+    1
 }
 
 impl BuildRequest {

@@ -108,6 +108,7 @@ impl BuildRequest {
         Ok(Self {
             id: start.id,
             build_number: start.build_number,
+            attempt: 1,
             initiator: start.initiator,
             region: start.region,
             account: start.account,

@@ -34,9 +34,10 @@ pub(super) async fn run(
     let Lease {
         fence,
         resources,
-        request,
+        mut request,
         record,
     } = lease;
+    request.attempt = fence.attempt;
     let build = &fence.build;
     tracing::info!(build.id = %build, "leased build {build}, attempt {}", fence.attempt);
     let slot = place(&node, &fence, (resources, permit), Some(entered)).await;
