@@ -105,12 +105,7 @@ fn the_window_of_the_person_is_the_window_of_the_shell() {
     terminal.wait_for("told-42");
     terminal.type_keys("stty size\r");
     terminal.wait_for("50 132");
-    // Keys that the terminal of the person would otherwise take for itself.
-    terminal
-        .type_keys("sh -c 'trap \"echo interrupted; exit\" INT; echo wait''ing; sleep 100000'\r");
-    terminal.wait_for("waiting");
-    terminal.type_keys("\x03");
-    terminal.wait_for("interrupted\r\n");
+    terminal.interrupt_a_program();
     terminal.type_keys("exit\r");
     terminal.finish();
     must(&project, &["resume", "--give-up"]);

@@ -92,6 +92,18 @@ impl Terminal {
             .expect("a terminal takes keys");
     }
 
+    /// Runs a program in a shell of root's, and ends it by a key that the terminal of the person would
+    /// otherwise take for itself.
+    pub fn interrupt_a_program(&mut self) {
+        // One process, which the key ends whether it is the shell or the program yet.
+        self.type_keys("sh -c 'echo wait\"\"ing; exec sleep 100000'\r");
+        self.wait_for("waiting");
+        self.type_keys("\x03");
+        self.wait_for("# ");
+        self.type_keys("echo code-$?\r");
+        self.wait_for("code-130");
+    }
+
     /// Changes the size of the window.
     pub fn resize(&self, rows: u16, columns: u16) {
         set_size(&self.master, rows, columns);

@@ -64,12 +64,7 @@ fn a_paused_build_is_entered_through_the_server() {
     terminal.wait_for("told-42");
     terminal.type_keys("stty size\r");
     terminal.wait_for("50 132");
-    // Keys that the terminal of the person would otherwise take for itself.
-    terminal
-        .type_keys("sh -c 'trap \"echo interrupted; exit\" INT; echo wait''ing; sleep 100000'\r");
-    terminal.wait_for("waiting");
-    terminal.type_keys("\x03");
-    terminal.wait_for("interrupted\r\n");
+    terminal.interrupt_a_program();
     // More than any buffer on the way holds.
     terminal.type_keys("seq 200000 | tail -c 1000000; echo all''-of-it\r");
     terminal.wait_for("200000\r\nall-of-it");
