@@ -102,9 +102,8 @@ fn the_window_of_the_person_is_the_window_of_the_shell() {
     terminal.type_keys("trap 'echo told-$((6 * 7))' WINCH; echo set''-up\r");
     terminal.wait_for("set-up");
     terminal.resize(50, 132);
-    terminal.wait_for("told-42");
-    terminal.type_keys("stty size\r");
-    terminal.wait_for("50 132");
+    terminal.ask("true", "told-42");
+    terminal.ask("stty size", "50 132");
     terminal.interrupt_a_program();
     terminal.type_keys("exit\r");
     terminal.finish();

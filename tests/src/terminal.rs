@@ -6,13 +6,16 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::process::{Child, Command};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use nix::pty::openpty;
 use rustix::io::{FdFlags, fcntl_setfd};
 use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
 
 use crate::running::LIMIT;
+
+/// How long a shell is given to answer before it is asked again.
+const PATIENCE: Duration = Duration::from_millis(300);
 
 /// Pieces of output that may wait for the test; the reader then waits, as a slow screen does.
 const PIECES_IN_FLIGHT: usize = 1024;
@@ -99,9 +102,29 @@ impl Terminal {
         self.type_keys("sh -c 'echo wait\"\"ing; exec sleep 100000'\r");
         self.wait_for("waiting");
         self.type_keys("\x03");
-        self.wait_for("# ");
-        self.type_keys("echo code-$?\r");
-        self.wait_for("code-130");
+        // The kernel drops what is written and typed around the key.
+        self.ask("echo over-$((6 * 7))", "over-42");
+    }
+
+    /// Asks a shell until it answers: what it was told a moment ago may not have reached it, and it
+    /// runs a trap only with the next command if the signal came just before it showed its prompt.
+    pub fn ask(&mut self, question: &str, answer: &str) {
+        while !self.screen.contains(answer) {
+            self.type_keys(&format!("{question}\r"));
+            let patience = Instant::now() + PATIENCE;
+            while let Ok(piece) = self
+                .pieces
+                .recv_timeout(patience.saturating_duration_since(Instant::now()))
+            {
+                self.screen.push_str(&String::from_utf8_lossy(&piece));
+            }
+            assert!(
+                Instant::now() < self.deadline,
+                "the shell does not answer; its screen is:\n{}",
+                self.screen
+            );
+        }
+        self.wait_for(answer);
     }
 
     /// Changes the size of the window.

@@ -61,9 +61,8 @@ fn a_paused_build_is_entered_through_the_server() {
     terminal.type_keys("trap 'echo told-$((6 * 7))' WINCH; echo set''-up\r");
     terminal.wait_for("set-up");
     terminal.resize(50, 132);
-    terminal.wait_for("told-42");
-    terminal.type_keys("stty size\r");
-    terminal.wait_for("50 132");
+    terminal.ask("true", "told-42");
+    terminal.ask("stty size", "50 132");
     terminal.interrupt_a_program();
     // More than any buffer on the way holds.
     terminal.type_keys("seq 200000 | tail -c 1000000; echo all''-of-it\r");
